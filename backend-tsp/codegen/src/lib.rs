@@ -1,0 +1,52 @@
+//! The back end: select → place → schedule → allocate → emit, each fact written once.
+//!
+//! What it may not know: the names of the model's functions (softmax, LayerNorm, …); nor does it share code with the
+//! checker or the simulator, which derive everything again.
+
+pub mod mesh;
+pub mod problem;
+
+mod allocate;
+mod emit;
+mod geometry;
+mod place;
+mod run;
+mod schedule;
+mod select;
+mod space;
+
+use std::fmt;
+
+use tspc_machine::Machine;
+use tspc_program::Program;
+
+pub use allocate::{Allocated, allocate};
+pub use emit::emit;
+pub use place::{Place, Placed, place};
+pub use schedule::{Scheduled, schedule};
+pub use select::select;
+
+/// Why a problem cannot be compiled: what is missing, by how much, and for which part of the model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Path in the model.
+    pub location: String,
+    /// What is needed, what there is.
+    pub message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.location, self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Compiles a tiled `stream.*` module to a program.
+pub fn compile(module: &tspc_ir::Module, machine: &Machine) -> Result<Program, Refusal> {
+    let placed = place(select(module, machine)?, machine)?;
+    let scheduled = schedule(placed, machine)?;
+    let allocated = allocate(scheduled, machine)?;
+    Ok(emit(&allocated, machine))
+}

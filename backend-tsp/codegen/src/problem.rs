@@ -1,0 +1,215 @@
+//! What is to be placed and scheduled, as plain data: buffers in memory and chains between them.
+//!
+//! A chain is a rigid pipeline, MEM → (MXM) → (VXM) → MEM, through which `rows` vectors flow, one a cycle; fixing the
+//! cycle of its first row fixes all its instructions. Chains meet only in memory, row by row: a chain may start as
+//! soon as each row that it reads has been written, so chains overlap wherever the data allow it.
+//! Knows sizes, no slice, no cycle, no word.
+
+use tspc_program::ElemType;
+
+use crate::mesh;
+
+/// Index of a buffer in [`Problem::buffers`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BufferId(pub u32);
+
+/// Index of a chain in [`Problem::chains`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ChainId(pub u32);
+
+/// What a buffer holds before cycle 0.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Constant words, 320 bytes each.
+    Constant(Vec<u8>),
+    /// One byte plane of a tile of a program input.
+    Input {
+        /// Index in [`Problem::inputs`].
+        entry: u32,
+        /// Tile.
+        tile: u32,
+        /// Byte of the element.
+        byte: u8,
+    },
+    /// Nothing: a chain writes it.
+    Written,
+}
+
+/// Words of one byte plane that live in one slice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Buffer {
+    /// Words of 320 bytes.
+    pub words: u32,
+    /// What is there at cycle 0.
+    pub origin: Origin,
+}
+
+/// One read a cycle: word `start + i·step` for row i; step 0 repeats a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Read {
+    /// From where.
+    pub buffer: BufferId,
+    /// Word of row 0.
+    pub start: u32,
+    /// Words per row.
+    pub step: i32,
+}
+
+/// One vector a row, as byte planes in little-endian order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// Element type; its size is the number of reads.
+    pub ty: ElemType,
+    /// A read per byte, in different slices.
+    pub bytes: Vec<Read>,
+}
+
+/// Consecutive weight groups that are loaded from the same sixteen buffers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// First group.
+    pub group: u8,
+    /// Groups.
+    pub count: u8,
+    /// The sixteen streams; iteration i reads `start + i·step`.
+    pub streams: Vec<Read>,
+}
+
+/// Weights of a pass.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Install {
+    /// In order of groups, covering 0…groups.
+    pub segments: Vec<Segment>,
+    /// Groups of the `iw`.
+    pub groups: u8,
+    /// `Some(p)`: fp16, lanes 160p….
+    pub f16: Option<u8>,
+}
+
+/// A pass of rows through one plane (int8) or one unit of two planes (fp16).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pass {
+    /// The weights.
+    pub install: Install,
+    /// The activations.
+    pub act: Source,
+    /// A distributor map (one word, source lane within the superlane, ≥ 16 for zero) applied on the way.
+    pub window: Option<Read>,
+    /// A partial sum to add, i32 or f32.
+    pub partial: Option<Source>,
+}
+
+/// What feeds an input of the VXM stage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Feed {
+    /// The result of the chain's pass.
+    Pass,
+    /// Memory.
+    Memory(Source),
+}
+
+/// The VXM stage: a dataflow graph without directions; place adds them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Vxm {
+    /// What arrives; in the order of the graph's inputs.
+    pub feeds: Vec<Feed>,
+    /// The operations.
+    pub nodes: Vec<mesh::Node>,
+    /// Nodes whose values leave, in order.
+    pub outputs: Vec<usize>,
+}
+
+/// Rows `first`, `first + step`, … of one byte of a result, stored in words 0, 1, … of a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Write {
+    /// Output of the VXM stage, or 0 for the pass of a chain without one.
+    pub output: u32,
+    /// Byte of the element.
+    pub byte: u8,
+    /// First row.
+    pub first: u32,
+    /// Rows from one word to the next, ≥ 1.
+    pub step: u32,
+    /// Words.
+    pub count: u32,
+    /// Where to.
+    pub buffer: BufferId,
+}
+
+/// A rigid pipeline.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Chain {
+    /// Vectors that flow through.
+    pub rows: u32,
+    /// MXM stage.
+    pub pass: Option<Pass>,
+    /// VXM stage; at least one of the two is there.
+    pub vxm: Option<Vxm>,
+    /// What is stored.
+    pub writes: Vec<Write>,
+    /// The part of the model that it serves.
+    pub location: String,
+}
+
+/// A program input or output: tiles of at most 320 columns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Port {
+    /// Name.
+    pub name: String,
+    /// Element type.
+    pub elem: ElemType,
+    /// Rows.
+    pub rows: u32,
+    /// Columns.
+    pub cols: u32,
+    /// Per tile: the column of each lane, and a buffer per byte.
+    pub tiles: Vec<(Vec<Option<u32>>, Vec<BufferId>)>,
+}
+
+/// Everything that the back end needs to know.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Problem {
+    /// Memory.
+    pub buffers: Vec<Buffer>,
+    /// Work, producers before consumers.
+    pub chains: Vec<Chain>,
+    /// Program inputs.
+    pub inputs: Vec<Port>,
+    /// Program outputs.
+    pub outputs: Vec<Port>,
+}
+
+impl Chain {
+    /// Every read of a row run: activations, partial sums, VXM operands, distributor map.
+    pub fn row_reads(&self) -> impl Iterator<Item = &Read> {
+        let pass = self.pass.iter().flat_map(|p| {
+            p.act
+                .bytes
+                .iter()
+                .chain(p.window.iter())
+                .chain(p.partial.iter().flat_map(|s| &s.bytes))
+        });
+        let vxm = self
+            .vxm
+            .iter()
+            .flat_map(|v| &v.feeds)
+            .flat_map(|feed| match feed {
+                Feed::Pass => &[][..],
+                Feed::Memory(source) => &source.bytes[..],
+            });
+        pass.chain(vxm)
+    }
+
+    /// Every read of the install.
+    pub fn install_reads(&self) -> impl Iterator<Item = (&Segment, &Read)> {
+        let segments = self.pass.iter().flat_map(|p| &p.install.segments);
+        segments.flat_map(|s| s.streams.iter().map(move |r| (s, r)))
+    }
+}
+
+impl std::ops::Index<BufferId> for [Buffer] {
+    type Output = Buffer;
+    fn index(&self, id: BufferId) -> &Buffer {
+        &self[id.0 as usize]
+    }
+}

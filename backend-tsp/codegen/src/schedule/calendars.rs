@@ -1,0 +1,213 @@
+//! The chip's calendars, and the search for the first cycle at which a plan fits.
+
+use tspc_program::{Direction, Hemisphere, QUEUES, QueueId};
+
+use super::plan::{Flow, Plan, Role, Stretch, distributor};
+use crate::space::{Calendar, Span};
+
+/// A queue is a single place.
+const HERE: Span = Span { start: 0, end: 1 };
+
+/// Calendars of all queues, byte streams and mesh wires.
+pub struct Calendars {
+    queues: Vec<Calendar>,
+    streams: Vec<Calendar>,
+    wires: Vec<Calendar>,
+    /// One past the last cycle or diagonal that is booked: there, everything is free.
+    horizon: i64,
+}
+
+/// A plan's place in time.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    /// Cycle of the anchor.
+    pub anchor: i64,
+    /// First stream of each flow.
+    pub streams: Vec<u8>,
+}
+
+fn index(dir: Direction, stream: u8) -> usize {
+    dir.index() * 32 + usize::from(stream)
+}
+
+fn stretch_rect(stretch: &Stretch, rows: u32, anchor: i64) -> (Span, Span) {
+    let start = stretch.diagonal + anchor;
+    let time = Span {
+        start,
+        end: start + i64::from(rows),
+    };
+    (
+        time,
+        Span {
+            start: stretch.from,
+            end: stretch.to + 1,
+        },
+    )
+}
+
+/// Rectangles of a flow on the group that starts at `stream`: (calendar, diagonals, coordinates).
+fn rects(
+    flow: &Flow,
+    stream: u8,
+    rows: u32,
+    anchor: i64,
+) -> impl Iterator<Item = (usize, Span, Span)> + '_ {
+    flow.bytes
+        .iter()
+        .enumerate()
+        .flat_map(move |(k, stretches)| {
+            let calendar = index(flow.dir, stream + k as u8);
+            stretches.iter().map(move |s| {
+                let (time, place) = stretch_rect(s, rows, anchor);
+                (calendar, time, place)
+            })
+        })
+}
+
+/// Why a plan fits nowhere.
+pub struct NoFit {
+    /// The flow that found no stream.
+    pub role: Role,
+    /// Its direction.
+    pub dir: Direction,
+    /// Its width in bytes.
+    pub width: usize,
+}
+
+impl Calendars {
+    /// Nothing is booked.
+    pub fn new() -> Calendars {
+        Calendars {
+            queues: vec![Calendar::default(); QUEUES],
+            streams: vec![Calendar::default(); 64],
+            wires: vec![Calendar::default(); 64],
+            horizon: 0,
+        }
+    }
+
+    /// Cycles to wait from `span` until a queue is free.
+    fn queue_wait(&self, queue: QueueId, span: Span) -> i64 {
+        self.queues[queue.index()].first_fit(span, HERE)
+    }
+
+    /// The first anchor ≥ `least` at which everything is free, with the streams to use.
+    pub fn fit(&self, plan: &Plan, hemi: Hemisphere, least: i64) -> Result<Fit, NoFit> {
+        let mut anchor = least;
+        loop {
+            let queues = plan
+                .queues
+                .iter()
+                .map(|(q, span)| self.queue_wait(*q, span.shift(anchor)));
+            let wires = plan.wires.iter().map(|(dir, stream, time, columns)| {
+                self.wires[index(*dir, *stream)].first_fit(time.shift(anchor), *columns)
+            });
+            if let Some(wait) = queues.chain(wires).find(|w| *w > 0) {
+                anchor += wait;
+                continue;
+            }
+            match self.choose(plan, hemi, anchor) {
+                Ok(streams) => return Ok(Fit { anchor, streams }),
+                Err(Some(wait)) => anchor += wait,
+                // The chain's own flows exclude each other: waiting can help only while others hold streams.
+                Err(None) if anchor < self.horizon => anchor += 1,
+                Err(None) => return Err(self.no_fit(plan, hemi, anchor)),
+            }
+        }
+    }
+
+    /// Streams for all flows at this anchor, or the least wait for the flow that found none.
+    fn choose(&self, plan: &Plan, hemi: Hemisphere, anchor: i64) -> Result<Vec<u8>, Option<i64>> {
+        let mut own: Vec<(usize, Span, Span)> = Vec::new();
+        let mut chosen: Vec<u8> = Vec::new();
+        for (role, flow) in &plan.flows {
+            let mut least: Option<i64> = None;
+            let found = flow.candidates.iter().copied().find(|&stream| {
+                let mut wait = rects(flow, stream, plan.rows, anchor)
+                    .map(|(c, time, place)| self.streams[c].first_fit(time, place))
+                    .max()
+                    .unwrap_or(0);
+                if let Some(at) = flow.distribute {
+                    let span = Span {
+                        start: at + anchor,
+                        end: at + anchor + i64::from(plan.rows),
+                    };
+                    wait = wait.max(self.queue_wait(distributor(hemi, stream), span));
+                }
+                // A distributor's map comes from outside of its eight streams.
+                let act = plan.flows.iter().position(|(r, _)| *r == Role::Act);
+                let beside = |act: usize| chosen[act] / 8 == stream / 8;
+                if *role == Role::Window && act.is_some_and(beside) {
+                    return false;
+                }
+                let crosses_own = rects(flow, stream, plan.rows, anchor).any(|r| {
+                    own.iter()
+                        .any(|o| o.0 == r.0 && o.1.meets(r.1) && o.2.meets(r.2))
+                });
+                if wait > 0 && !crosses_own {
+                    least = Some(least.map_or(wait, |l: i64| l.min(wait)));
+                }
+                wait == 0 && !crosses_own
+            });
+            let Some(stream) = found else {
+                return Err(least);
+            };
+            own.extend(rects(flow, stream, plan.rows, anchor));
+            chosen.push(stream);
+        }
+        Ok(chosen)
+    }
+
+    fn no_fit(&self, plan: &Plan, hemi: Hemisphere, anchor: i64) -> NoFit {
+        let fits = |n: usize| {
+            let flows = plan.flows[..n].to_vec();
+            self.choose(
+                &Plan {
+                    flows,
+                    ..plan.clone()
+                },
+                hemi,
+                anchor,
+            )
+            .is_ok()
+        };
+        let n = (1..=plan.flows.len())
+            .find(|&n| !fits(n))
+            .unwrap_or(plan.flows.len());
+        let (role, flow) = &plan.flows[n - 1];
+        NoFit {
+            role: *role,
+            dir: flow.dir,
+            width: flow.bytes.len(),
+        }
+    }
+
+    /// Books a plan where it fits.
+    pub fn book(&mut self, plan: &Plan, hemi: Hemisphere, fit: &Fit) {
+        for (queue, span) in &plan.queues {
+            self.book_queue(*queue, span.shift(fit.anchor));
+        }
+        for (dir, stream, time, columns) in &plan.wires {
+            self.wires[index(*dir, *stream)].book(time.shift(fit.anchor), *columns);
+        }
+        for ((_, flow), &stream) in plan.flows.iter().zip(&fit.streams) {
+            for (calendar, time, place) in rects(flow, stream, plan.rows, fit.anchor) {
+                self.horizon = self.horizon.max(time.end);
+                self.streams[calendar].book(time, place);
+            }
+            if let Some(at) = flow.distribute {
+                let start = at + fit.anchor;
+                let span = Span {
+                    start,
+                    end: start + i64::from(plan.rows),
+                };
+                self.book_queue(distributor(hemi, stream), span);
+            }
+        }
+    }
+
+    /// Books a queue alone.
+    pub fn book_queue(&mut self, queue: QueueId, span: Span) {
+        self.horizon = self.horizon.max(span.end);
+        self.queues[queue.index()].book(span, HERE);
+    }
+}

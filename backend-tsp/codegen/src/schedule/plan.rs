@@ -1,0 +1,393 @@
+//! What a chain needs, relative to its anchor: queues and mesh wires that are fixed, streams that may be chosen.
+//!
+//! The anchor is the dispatch of the first activation, or, in a chain without a pass, the template's cycle 0.
+
+use tspc_machine::Machine;
+use tspc_program::{Direction, ElemType, Hemisphere, MxmQueue, QueueId, SxmUnit, Unit};
+
+use crate::geometry::Geometry;
+use crate::mesh::Template;
+use crate::place::Placed;
+use crate::problem::{Chain, Feed, Read, Source, Write};
+use crate::space::Span;
+
+/// A stretch of a stream: diagonal of row 0 and the coordinates from where it is made to where it is last taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    pub diagonal: i64,
+    pub from: i64,
+    pub to: i64,
+}
+
+/// Values that travel on an aligned group of byte streams.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    pub dir: Direction,
+    /// First streams that would do.
+    pub candidates: Vec<u8>,
+    /// Per byte.
+    pub bytes: Vec<Vec<Stretch>>,
+    /// Per byte, if it comes from memory.
+    pub reads: Vec<Read>,
+    /// Cycle at which the distributor of the chosen stream is needed, if one is.
+    pub distribute: Option<i64>,
+}
+
+/// What a flow is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Act,
+    Window,
+    Partial,
+    Result,
+    Input(usize),
+    Output(usize),
+}
+
+/// A queue, for the span of cycles.
+pub type QueueClaim = (QueueId, Span);
+
+/// Everything that a chain needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub queues: Vec<QueueClaim>,
+    /// Direction, byte stream, cycles at the first column as a diagonal, columns.
+    pub wires: Vec<(Direction, u8, Span, Span)>,
+    pub flows: Vec<(Role, Flow)>,
+    pub rows: u32,
+    /// Template cycle 0, relative to the anchor.
+    pub vxm_base: i64,
+}
+
+/// Distances inside units, from the machine file.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    pub act_to_accumulate: i64,
+    pub accumulate_to_result: i64,
+    /// From SR_11 outward to the distributor's dispatch.
+    pub sxm_in: i64,
+    /// From the distributor's dispatch to the MXM port.
+    pub distribute_to_port: i64,
+    pub column_hop: i64,
+}
+
+impl Delays {
+    pub fn new(m: &Machine) -> Delays {
+        Delays {
+            act_to_accumulate: i64::from(m.mxm_act_to_accumulate),
+            accumulate_to_result: i64::from(m.mxm_accumulate_to_result),
+            sxm_in: i64::from(m.sxm_in),
+            distribute_to_port: i64::from(m.sxm_distribute + m.sxm_out_on),
+            column_hop: i64::from(m.vxm_column_hop),
+        }
+    }
+}
+
+/// The queue of a unit of the floor plan.
+pub fn queue(unit: Unit) -> QueueId {
+    unit.queue().expect("units are built from the floor plan")
+}
+
+/// First streams of all aligned groups of `width`.
+fn groups(width: u8) -> Vec<u8> {
+    (0..32).step_by(usize::from(width)).collect()
+}
+
+struct Planner<'a> {
+    placed: &'a Placed,
+    geometry: &'a Geometry,
+    plan: Plan,
+}
+
+impl Plan {
+    /// The plan of a chain whose pass, if any, runs on `plane` of its hemisphere.
+    pub fn new(
+        placed: &Placed,
+        geometry: &Geometry,
+        delays: &Delays,
+        chain: usize,
+        plane: u8,
+        template: Option<&Template>,
+    ) -> Plan {
+        let hemi = placed.passes[chain];
+        let chain = &placed.problem.chains[chain];
+        let plan = Plan {
+            queues: Vec::new(),
+            wires: Vec::new(),
+            flows: Vec::new(),
+            rows: chain.rows,
+            vxm_base: 0,
+        };
+        let mut planner = Planner {
+            placed,
+            geometry,
+            plan,
+        };
+        let result = planner.pass(chain, hemi, plane, delays);
+        match template {
+            Some(template) => planner.vxm(chain, template, result, delays),
+            None => {
+                let ty = result_type(chain);
+                let diagonal = result.expect("a chain without a VXM stage has a pass");
+                planner.product(
+                    Role::Result,
+                    hemi.inward(),
+                    groups(ty.bytes()),
+                    diagonal,
+                    0,
+                    0,
+                    0,
+                    &chain.writes,
+                );
+            }
+        }
+        planner.plan
+    }
+
+    fn rows_span(&self, start: i64) -> Span {
+        Span {
+            start,
+            end: start + i64::from(self.rows),
+        }
+    }
+}
+
+/// i32 for int8 passes, f32 for fp16 passes.
+pub fn result_type(chain: &Chain) -> ElemType {
+    match &chain.pass {
+        Some(pass) if pass.install.f16.is_some() => ElemType::F32,
+        _ => ElemType::I32,
+    }
+}
+
+impl Planner<'_> {
+    /// Flows and queues of the MXM stage; the diagonal of the result on the inward streams.
+    fn pass(&mut self, chain: &Chain, hemi: Hemisphere, plane: u8, delays: &Delays) -> Option<i64> {
+        let pass = chain.pass.as_ref()?;
+        let (dir, port, edge) = (
+            hemi.outward(),
+            self.geometry.mxm_port(),
+            self.geometry.edge(),
+        );
+        for (kind, at) in [
+            (MxmQueue::Activation, 0),
+            (MxmQueue::Accumulate, delays.act_to_accumulate),
+        ] {
+            self.claim(Unit::Mxm(hemi, plane, kind), at);
+        }
+        match &pass.window {
+            None => self.source(Role::Act, dir, &pass.act, -port, port),
+            Some(map) => {
+                let dispatch = -delays.distribute_to_port;
+                let taken = dispatch - delays.sxm_in - edge;
+                self.source(Role::Act, dir, &pass.act, taken, edge);
+                let act = &mut self.plan.flows.last_mut().expect("just pushed").1;
+                act.distribute = Some(dispatch);
+                let at_port = Stretch {
+                    diagonal: -port,
+                    from: port,
+                    to: port,
+                };
+                act.bytes.iter_mut().for_each(|b| b.push(at_port));
+                let map = Source {
+                    ty: ElemType::U8,
+                    bytes: vec![*map],
+                };
+                self.source(Role::Window, dir, &map, taken, edge);
+            }
+        }
+        if let Some(partial) = &pass.partial {
+            self.source(
+                Role::Partial,
+                dir,
+                partial,
+                delays.act_to_accumulate - port,
+                port,
+            );
+        }
+        let start = self
+            .geometry
+            .register(hemi.inward(), hemi, self.geometry.edge_register());
+        Some(delays.act_to_accumulate + delays.accumulate_to_result - start)
+    }
+
+    fn vxm(&mut self, chain: &Chain, template: &Template, result: Option<i64>, delays: &Delays) {
+        let vxm = chain.vxm.as_ref().expect("there is a template");
+        let entry = self.geometry.vxm_entry();
+        let direct = vxm.feeds.iter().position(|f| *f == Feed::Pass);
+        // A pass fixes when its result enters; else the template's cycle 0 is the anchor.
+        let base = match (direct, result) {
+            (Some(i), Some(diagonal)) => {
+                diagonal + entry - i64::from(template.inputs[i].entry_time)
+            }
+            _ => 0,
+        };
+        self.plan.vxm_base = base;
+        for (i, feed) in vxm.feeds.iter().enumerate() {
+            let input = &template.inputs[i];
+            let diagonal = base + i64::from(input.entry_time) - entry;
+            match feed {
+                Feed::Pass => self.plan.flows.push((
+                    Role::Input(i),
+                    Flow {
+                        dir: input.stream.dir,
+                        candidates: vec![input.stream.id],
+                        bytes: vec![
+                            vec![Stretch {
+                                diagonal,
+                                from: 0,
+                                to: entry
+                            }];
+                            4
+                        ],
+                        reads: Vec::new(),
+                        distribute: None,
+                    },
+                )),
+                Feed::Memory(source) => {
+                    self.source(Role::Input(i), input.stream.dir, source, diagonal, entry);
+                    self.plan
+                        .flows
+                        .last_mut()
+                        .expect("just pushed")
+                        .1
+                        .candidates = vec![input.stream.id];
+                }
+            }
+        }
+        for op in &template.ops {
+            self.claim(Unit::Alu(op.alu), base + i64::from(op.time));
+        }
+        for wire in &template.wires {
+            let (first, last) = (i64::from(wire.first_column), i64::from(wire.last_column));
+            let diagonal = base + i64::from(wire.time) - delays.column_hop * first;
+            let columns = Span {
+                start: first,
+                end: last + 1,
+            };
+            let span = self.plan.rows_span(diagonal);
+            self.plan
+                .wires
+                .push((wire.stream.dir, wire.stream.id, span, columns));
+        }
+        let exit = self.geometry.vxm_exit();
+        for (o, output) in template.outputs.iter().enumerate() {
+            let diagonal = base + i64::from(output.time) - exit;
+            let stream = output.stream;
+            self.product(
+                Role::Output(o),
+                stream.dir,
+                vec![stream.id],
+                diagonal,
+                exit,
+                exit,
+                o as u32,
+                &chain.writes,
+            );
+        }
+    }
+
+    fn claim(&mut self, unit: Unit, start: i64) {
+        let span = self.plan.rows_span(start);
+        self.plan.queues.push((queue(unit), span));
+    }
+
+    /// A flow from memory to coordinate `to`.
+    fn source(&mut self, role: Role, dir: Direction, source: &Source, diagonal: i64, to: i64) {
+        let mut bytes = Vec::new();
+        for read in &source.bytes {
+            let place = self.placed.of(read.buffer);
+            let from = self.geometry.read(dir, place.hemi, place.slice);
+            bytes.push(vec![Stretch { diagonal, from, to }]);
+            let dispatch = self
+                .geometry
+                .read_dispatch(dir, place.hemi, place.slice, diagonal);
+            self.claim(Unit::Mem(place.hemi, place.slice), dispatch);
+        }
+        let candidates = groups(source.bytes.len() as u8);
+        let reads = source.bytes.clone();
+        self.plan.flows.push((
+            role,
+            Flow {
+                dir,
+                candidates,
+                bytes,
+                reads,
+                distribute: None,
+            },
+        ));
+    }
+
+    /// A flow from a unit to the slices that write it.
+    #[allow(clippy::too_many_arguments)] // One place that knows what a product is.
+    fn product(
+        &mut self,
+        role: Role,
+        dir: Direction,
+        candidates: Vec<u8>,
+        diagonal: i64,
+        from: i64,
+        least: i64,
+        output: u32,
+        writes: &[Write],
+    ) {
+        let width = writes
+            .iter()
+            .filter(|w| w.output == output)
+            .map(|w| w.byte + 1)
+            .max()
+            .unwrap_or(1);
+        let mut bytes = vec![
+            vec![Stretch {
+                diagonal,
+                from,
+                to: least
+            }];
+            usize::from(width)
+        ];
+        for write in writes.iter().filter(|w| w.output == output) {
+            let (at, span) = write_span(self.placed, self.geometry, dir, diagonal, write);
+            let to = &mut bytes[usize::from(write.byte)][0].to;
+            *to = (*to).max(at);
+            let place = self.placed.of(write.buffer);
+            self.plan
+                .queues
+                .push((queue(Unit::Mem(place.hemi, place.slice)), span));
+        }
+        self.plan.flows.push((
+            role,
+            Flow {
+                dir,
+                candidates,
+                bytes,
+                reads: Vec::new(),
+                distribute: None,
+            },
+        ));
+    }
+}
+
+/// Where a write takes a flow, and from its first to its last dispatch.
+pub fn write_span(
+    placed: &Placed,
+    geometry: &Geometry,
+    dir: Direction,
+    diagonal: i64,
+    write: &Write,
+) -> (i64, Span) {
+    let place = placed.of(write.buffer);
+    let at = geometry.write(dir, place.hemi, place.slice);
+    let start = diagonal + at + i64::from(write.first);
+    (
+        at,
+        Span {
+            start,
+            end: start + i64::from((write.count - 1) * write.step) + 1,
+        },
+    )
+}
+
+/// The distributor that serves a stream.
+pub fn distributor(hemi: Hemisphere, stream: u8) -> QueueId {
+    queue(Unit::Sxm(hemi, SxmUnit::Distributor(stream / 8)))
+}

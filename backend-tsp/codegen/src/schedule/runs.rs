@@ -1,0 +1,390 @@
+//! Turns fitted plans into timed runs, with the producer of every operand.
+
+use tspc_machine::Machine;
+use tspc_program::{AluInstr, Direction, Hemisphere, MxmQueue, Operand, Stream, Unit};
+
+use super::calendars::Fit;
+use super::plan::{Delays, Plan, Role, distributor, queue, write_span};
+use crate::geometry::Geometry;
+use crate::mesh::{self, Template};
+use crate::place::{Place, Placed};
+use crate::problem::{BufferId, Install, Read};
+use crate::run::{Action, Run, RunId, Take};
+
+/// The runs so far, and who wrote each buffer.
+pub struct Runs<'a> {
+    placed: &'a Placed,
+    runs: Vec<Run>,
+    writer: Vec<Option<RunId>>,
+    write_to_read: i64,
+    read_latency: i64,
+}
+
+/// Row i takes what row i of the producer made.
+fn rowwise(slot: u8, producer: RunId) -> Take {
+    Take {
+        slot,
+        producer: Some(producer),
+        first: 0,
+        step: 1,
+    }
+}
+
+impl<'a> Runs<'a> {
+    /// None.
+    pub fn new(placed: &'a Placed, machine: &Machine) -> Runs<'a> {
+        Runs {
+            placed,
+            runs: Vec::new(),
+            writer: vec![None; placed.problem.buffers.len()],
+            write_to_read: i64::from(machine.mem_write_to_read),
+            read_latency: i64::from(machine.mem_read_latency),
+        }
+    }
+
+    /// A buffer's place.
+    pub fn place(&self, buffer: BufferId) -> Place {
+        self.placed.of(buffer)
+    }
+
+    /// The first dispatch of a read of `rows` words, one a cycle, for which each is there in time.
+    pub fn readable(&self, read: &Read, rows: u32) -> i64 {
+        let Some(writer) = self.writer[read.buffer.0 as usize] else {
+            return i64::MIN / 2;
+        };
+        let run = &self.runs[writer.0 as usize];
+        // Linear in the row, so an end is the worst.
+        let bound = |row: i64| {
+            let word = i64::from(read.start) + row * i64::from(read.step);
+            run.cycle + word * i64::from(run.interval) + self.write_to_read - row
+        };
+        bound(0).max(bound(i64::from(rows) - 1))
+    }
+
+    fn push(&mut self, run: Run) -> RunId {
+        self.runs.push(run);
+        RunId(self.runs.len() as u32 - 1)
+    }
+
+    fn read(
+        &mut self,
+        chain: usize,
+        read: &Read,
+        stream: Stream,
+        diagonal: i64,
+        count: u32,
+        g: &Geometry,
+    ) -> RunId {
+        let place = self.place(read.buffer);
+        let producer = self.writer[read.buffer.0 as usize];
+        self.push(Run {
+            queue: queue(Unit::Mem(place.hemi, place.slice)),
+            cycle: diagonal + g.read(stream.dir, place.hemi, place.slice) - self.read_latency,
+            count,
+            interval: 1,
+            action: Action::Read {
+                stream,
+                buffer: read.buffer,
+                start: read.start,
+                step: read.step,
+            },
+            takes: vec![Take {
+                slot: 0,
+                producer,
+                first: read.start,
+                step: read.step,
+            }],
+            chain: chain as u32,
+        })
+    }
+
+    /// Loads and installs weights; the run of the `iw`.
+    #[allow(clippy::too_many_arguments)] // The facts of one install.
+    pub fn install(
+        &mut self,
+        chain: usize,
+        install: &Install,
+        hemi: Hemisphere,
+        plane: u8,
+        first_lw: i64,
+        b: u8,
+        iw: i64,
+        g: &Geometry,
+    ) -> RunId {
+        let weight = queue(Unit::Mxm(hemi, plane, MxmQueue::Weight));
+        let mut groups = Vec::new();
+        for segment in &install.segments {
+            let cycle = first_lw + i64::from(segment.group);
+            let count = u32::from(segment.count);
+            let takes = segment.streams.iter().enumerate().map(|(i, read)| {
+                let stream = Stream {
+                    dir: hemi.outward(),
+                    id: b + i as u8,
+                };
+                rowwise(
+                    i as u8,
+                    self.read(chain, read, stream, cycle - g.mxm_port(), count, g),
+                )
+            });
+            let takes = takes.collect();
+            let action = Action::Lw {
+                group: segment.group,
+                b,
+                f16: install.f16,
+            };
+            let lw = self.push(Run {
+                queue: weight,
+                cycle,
+                count,
+                interval: 1,
+                action,
+                takes,
+                chain: chain as u32,
+            });
+            for j in 0..segment.count {
+                let slot = segment.group + j;
+                groups.push(Take {
+                    slot,
+                    producer: Some(lw),
+                    first: u32::from(j),
+                    step: 0,
+                });
+            }
+        }
+        let action = Action::Iw {
+            groups: install.groups,
+            f16: install.f16,
+        };
+        self.push(Run {
+            queue: weight,
+            cycle: iw,
+            count: 1,
+            interval: 1,
+            action,
+            takes: groups,
+            chain: chain as u32,
+        })
+    }
+
+    /// All runs of a chain's rows.
+    #[allow(clippy::too_many_arguments)] // What a chain's place in time consists of.
+    pub fn chain(
+        &mut self,
+        c: usize,
+        weights: Option<(u8, RunId)>,
+        plan: &Plan,
+        fit: &Fit,
+        template: Option<&Template>,
+        g: &Geometry,
+        delays: &Delays,
+    ) {
+        let placed = self.placed;
+        let chain = &placed.problem.chains[c];
+        let rows = chain.rows;
+        // Who makes each byte of each flow.
+        let mut producers: Vec<(Role, Direction, u8, Vec<RunId>)> = Vec::new();
+        for ((role, flow), &stream) in plan.flows.iter().zip(&fit.streams) {
+            let mut made = Vec::new();
+            for (k, (read, stretches)) in flow.reads.iter().zip(&flow.bytes).enumerate() {
+                let at = Stream {
+                    dir: flow.dir,
+                    id: stream + k as u8,
+                };
+                made.push(self.read(c, read, at, stretches[0].diagonal + fit.anchor, rows, g));
+            }
+            producers.push((*role, flow.dir, stream, made));
+        }
+        let find = |role: Role| producers.iter().find(|p| p.0 == role);
+        let mut result = None;
+        if let (Some(pass), Some((plane, iw))) = (&chain.pass, weights) {
+            let hemi = placed.passes[c];
+            let (_, _, stream, mut act) = find(Role::Act).expect("a pass has activations").clone();
+            if let Some((_, _, map, by)) = find(Role::Window) {
+                let mut takes: Vec<Take> = act
+                    .iter()
+                    .enumerate()
+                    .map(|(k, run)| rowwise((stream % 8) + k as u8, *run))
+                    .collect();
+                takes.push(rowwise(8, by[0]));
+                let mask = ((1u16 << act.len()) - 1 << (stream % 8)) as u8;
+                let distribute = self.push(Run {
+                    queue: distributor(hemi, stream),
+                    cycle: fit.anchor - delays.distribute_to_port,
+                    count: rows,
+                    interval: 1,
+                    action: Action::Distribute {
+                        mask,
+                        map: *map,
+                        dst: stream / 8 * 8,
+                    },
+                    takes,
+                    chain: c as u32,
+                });
+                act.iter_mut().for_each(|run| *run = distribute);
+            }
+            let mut takes: Vec<Take> = act
+                .iter()
+                .enumerate()
+                .map(|(k, run)| rowwise(k as u8, *run))
+                .collect();
+            takes.push(Take {
+                slot: 2,
+                producer: Some(iw),
+                first: 0,
+                step: 0,
+            });
+            let act = self.push(Run {
+                queue: queue(Unit::Mxm(hemi, plane, MxmQueue::Activation)),
+                cycle: fit.anchor,
+                count: rows,
+                interval: 1,
+                action: Action::Act {
+                    stream,
+                    ty: pass.act.ty,
+                },
+                takes,
+                chain: c as u32,
+            });
+            let mut takes = vec![rowwise(4, act)];
+            let partial = find(Role::Partial);
+            if let Some((_, _, _, by)) = partial {
+                takes.extend(by.iter().enumerate().map(|(k, run)| rowwise(k as u8, *run)));
+            }
+            let direct = |p: &&(Role, Direction, u8, Vec<RunId>)| match p.0 {
+                Role::Result => true,
+                Role::Input(_) => p.3.is_empty(),
+                _ => false,
+            };
+            let d = producers
+                .iter()
+                .find(direct)
+                .expect("a result goes somewhere")
+                .2;
+            result = Some(self.push(Run {
+                queue: queue(Unit::Mxm(hemi, plane, MxmQueue::Accumulate)),
+                cycle: fit.anchor + delays.act_to_accumulate,
+                count: rows,
+                interval: 1,
+                action: Action::Accumulate {
+                    partial: partial.map(|p| p.2),
+                    d,
+                },
+                takes,
+                chain: c as u32,
+            }));
+        }
+        let mut outputs = Vec::new();
+        if let Some(template) = template {
+            let inputs: Vec<Vec<RunId>> = (0..template.inputs.len())
+                .map(|i| {
+                    let by = &find(Role::Input(i)).expect("every input has a flow").3;
+                    if by.is_empty() {
+                        vec![result.expect("an input without reads is the pass's"); 4]
+                    } else {
+                        by.clone()
+                    }
+                })
+                .collect();
+            outputs = self.template(c, template, &inputs, fit.anchor + plan.vxm_base, rows);
+        } else if let Some(result) = result {
+            outputs.push(result);
+        }
+        for write in &chain.writes {
+            let role = if template.is_some() {
+                Role::Output(write.output as usize)
+            } else {
+                Role::Result
+            };
+            let (flow, stream) = plan
+                .flows
+                .iter()
+                .zip(&fit.streams)
+                .find(|((r, _), _)| *r == role)
+                .map(|((_, flow), stream)| (flow, *stream))
+                .expect("every output has a flow");
+            let diagonal = flow.bytes[usize::from(write.byte)][0].diagonal + fit.anchor;
+            let (_, span) = write_span(placed, g, flow.dir, diagonal, write);
+            let place = placed.of(write.buffer);
+            let producer = Some(outputs[write.output as usize]);
+            let run = self.push(Run {
+                queue: queue(Unit::Mem(place.hemi, place.slice)),
+                cycle: span.start,
+                count: write.count,
+                interval: write.step,
+                action: Action::Write {
+                    stream: Stream {
+                        dir: flow.dir,
+                        id: stream + write.byte,
+                    },
+                    buffer: write.buffer,
+                },
+                takes: vec![Take {
+                    slot: 2,
+                    producer,
+                    first: write.first,
+                    step: write.step as i32,
+                }],
+                chain: c as u32,
+            });
+            self.writer[write.buffer.0 as usize] = Some(run);
+        }
+    }
+
+    /// The ALU runs of a template; for each output the run that makes it.
+    fn template(
+        &mut self,
+        c: usize,
+        template: &Template,
+        inputs: &[Vec<RunId>],
+        base: i64,
+        rows: u32,
+    ) -> Vec<RunId> {
+        let mut ops: Vec<RunId> = Vec::new();
+        for op in &template.ops {
+            let mut takes = Vec::new();
+            let mut operand = |slot: u8, from: &mesh::Operand| match *from {
+                mesh::Operand::Imm => Operand::Imm,
+                mesh::Operand::Value { stream, ty, source } => {
+                    for k in 0..ty.bytes() {
+                        let producer = match source {
+                            mesh::Source::Input(i) => inputs[i][usize::from(k)],
+                            mesh::Source::Op(o) => ops[o],
+                        };
+                        takes.push(rowwise(slot + k, producer));
+                    }
+                    Operand::Stream { stream, ty }
+                }
+            };
+            let a = operand(0, &op.a);
+            let b = op.b.as_ref().map(|b| operand(4, b));
+            let (result, ty, mode) = (op.result, op.ty, op.mode);
+            let action = Action::Alu(AluInstr {
+                op: op.op,
+                a,
+                b,
+                imm: op.imm,
+                result,
+                ty,
+                mode,
+            });
+            let run = Run {
+                queue: queue(Unit::Alu(op.alu)),
+                cycle: base + i64::from(op.time),
+                count: rows,
+                interval: 1,
+                action,
+                takes,
+                chain: c as u32,
+            };
+            ops.push(self.push(run));
+        }
+        template.outputs.iter().map(|o| ops[o.op]).collect()
+    }
+
+    /// All runs, moved so that the first dispatch is in cycle 0.
+    pub fn finish(mut self) -> Vec<Run> {
+        let start = self.runs.iter().map(|r| r.cycle).min().unwrap_or(0);
+        self.runs.iter_mut().for_each(|r| r.cycle -= start);
+        self.runs
+    }
+}

@@ -1,0 +1,385 @@
+//! Buffers on demand: each way in which a value is read gets words of its own.
+//!
+//! A value that streams is stored row by row; one that is installed is striped over sixteen slices, so that sixteen
+//! weight columns can be read in a cycle. A chain that needs one buffer twice gets a second copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tspc_ir as ir;
+use tspc_ir::Opcode;
+use tspc_program::ElemType;
+
+use super::views::{LANES, View, refuse};
+use super::{elem_type, lanes};
+use crate::Refusal;
+use crate::problem::{Buffer, BufferId, Origin, Port, Read, Segment, Source, Write};
+
+/// How words are laid out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Layout {
+    /// Rows `first`… in order.
+    Rows,
+    /// Rows dealt to this many stripes.
+    Striped(usize),
+}
+
+/// What a buffer group holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Key {
+    root: ir::Value,
+    lane: usize,
+    lanes: usize,
+    first: usize,
+    count: usize,
+    layout: Layout,
+    copy: u32,
+}
+
+/// Lanes start, count that pass a distributor, and the copy; count 0 is the zero word.
+type WordKey = (usize, usize, u32);
+
+pub struct Memory<'a> {
+    module: &'a ir::Module,
+    buffers: Vec<Buffer>,
+    groups: BTreeMap<Key, Vec<BufferId>>,
+    words: BTreeMap<WordKey, BufferId>,
+    writes: BTreeMap<ir::Value, Vec<Write>>,
+    /// Tiles of each input: first column, columns, buffers.
+    inputs: BTreeMap<ir::Value, Vec<(usize, usize, Vec<BufferId>)>>,
+    /// What the chain under construction reads already.
+    taken: BTreeSet<BufferId>,
+}
+
+impl<'a> Memory<'a> {
+    pub fn new(module: &'a ir::Module) -> Memory<'a> {
+        Memory {
+            module,
+            buffers: Vec::new(),
+            groups: BTreeMap::new(),
+            words: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            taken: BTreeSet::new(),
+        }
+    }
+
+    /// The chain under construction is complete.
+    pub fn next_chain(&mut self) {
+        self.taken.clear();
+    }
+
+    fn is_input(&self, root: ir::Value) -> bool {
+        self.module.def_op(root).is_none()
+    }
+
+    fn buffer(&mut self, words: u32, origin: Origin) -> BufferId {
+        self.buffers.push(Buffer { words, origin });
+        BufferId(self.buffers.len() as u32 - 1)
+    }
+
+    /// A view as a row run of the chain under construction.
+    pub fn rows(&mut self, op: ir::Op, view: &View) -> Result<Source, Refusal> {
+        if view.lanes > LANES || self.module.ty(view.root).rank() != 2 {
+            let ty = self.module.ty(view.root);
+            return Err(refuse(
+                self.module,
+                op,
+                format!("{ty} is not tiled; expected at most {LANES} lanes"),
+            ));
+        }
+        let last = view.start + view.step * (view.count as i64 - 1);
+        // The host fills an input whole.
+        let (first, last) = match self.is_input(view.root) {
+            true => (0, self.module.ty(view.root).shape[0] as i64 - 1),
+            false => (view.start.min(last), view.start.max(last)),
+        };
+        let mut key = Key {
+            root: view.root,
+            lane: view.lane,
+            lanes: view.lanes,
+            first: first as usize,
+            count: (last - first + 1) as usize,
+            layout: Layout::Rows,
+            copy: 0,
+        };
+        let mut group = self.group(key);
+        while group.iter().any(|b| self.taken.contains(b)) {
+            key.copy += 1;
+            group = self.group(key);
+        }
+        self.taken.extend(&group);
+        let start = (view.start - first) as u32;
+        // A single row meets all rows.
+        let step = if view.count == 1 { 0 } else { view.step as i32 };
+        let bytes = group.iter().map(|&buffer| Read {
+            buffer,
+            start,
+            step,
+        });
+        Ok(Source {
+            ty: elem_type(self.module.ty(view.root).elem),
+            bytes: bytes.collect(),
+        })
+    }
+
+    /// Weight columns from the rows of a view: `per` columns a group, from `group` on.
+    pub fn columns(
+        &mut self,
+        op: ir::Op,
+        view: &View,
+        group: u8,
+        per: usize,
+    ) -> Result<Vec<Segment>, Refusal> {
+        if view.step != 1 || view.lanes > LANES {
+            return Err(refuse(
+                self.module,
+                op,
+                "installed rows must be consecutive and have at most 320 lanes",
+            ));
+        }
+        if self.is_input(view.root) {
+            return Err(refuse(
+                self.module,
+                op,
+                "an input cannot be installed; pass it through a pipeline first",
+            ));
+        }
+        let stripes = self.group(Key {
+            root: view.root,
+            lane: view.lane,
+            lanes: view.lanes,
+            first: view.start as usize,
+            count: view.count,
+            layout: Layout::Striped(per),
+            copy: 0,
+        });
+        let (full, rest) = (view.count / per, view.count % per);
+        let mut segments = Vec::new();
+        if full > 0 {
+            let streams = stripes
+                .iter()
+                .map(|&buffer| Read {
+                    buffer,
+                    start: 0,
+                    step: 1,
+                })
+                .collect();
+            segments.push(Segment {
+                group,
+                count: full as u8,
+                streams,
+            });
+        }
+        if rest > 0 {
+            let bytes = stripes.len() / per;
+            let streams = (0..stripes.len()).map(|s| {
+                if s / bytes < rest {
+                    Read {
+                        buffer: stripes[s],
+                        start: full as u32,
+                        step: 1,
+                    }
+                } else {
+                    Read {
+                        buffer: self.word(0, 0, s as u32),
+                        start: 0,
+                        step: 0,
+                    }
+                }
+            });
+            let streams = streams.collect();
+            segments.push(Segment {
+                group: group + full as u8,
+                count: 1,
+                streams,
+            });
+        }
+        Ok(segments)
+    }
+
+    /// Columns of zeros.
+    pub fn zero_columns(&mut self, group: u8, count: u8) -> Segment {
+        let streams = (0..16)
+            .map(|s| Read {
+                buffer: self.word(0, 0, s),
+                start: 0,
+                step: 0,
+            })
+            .collect();
+        Segment {
+            group,
+            count,
+            streams,
+        }
+    }
+
+    /// A distributor map that lets `count` lanes from `start` on pass.
+    pub fn lane_window(&mut self, start: usize, count: usize) -> Read {
+        // The only window of its chain, so the first copy is free.
+        let buffer = self.word(start, count, 0);
+        self.taken.insert(buffer);
+        Read {
+            buffer,
+            start: 0,
+            step: 0,
+        }
+    }
+
+    /// A constant word: a distributor map, or with count 0 zeros.
+    fn word(&mut self, start: usize, count: usize, copy: u32) -> BufferId {
+        if let Some(&there) = self.words.get(&(start, count, copy)) {
+            return there;
+        }
+        let lane = |l: usize| match count {
+            0 => 0,
+            // Source lane in the same superlane; 16 gives zero.
+            _ if (start..start + count).contains(&l) => (l % 16) as u8,
+            _ => 16,
+        };
+        let buffer = self.buffer(1, Origin::Constant((0..LANES).map(lane).collect()));
+        self.words.insert((start, count, copy), buffer);
+        buffer
+    }
+
+    /// Buffers for a row run between two chains that no value names.
+    pub fn scratch(&mut self, ty: ElemType, rows: u32) -> (Source, Vec<Write>) {
+        let buffers: Vec<BufferId> = (0..ty.bytes())
+            .map(|_| self.buffer(rows, Origin::Written))
+            .collect();
+        let bytes = buffers
+            .iter()
+            .map(|&buffer| Read {
+                buffer,
+                start: 0,
+                step: 1,
+            })
+            .collect();
+        let writes = buffers.iter().enumerate().map(|(k, &buffer)| Write {
+            output: 0,
+            byte: k as u8,
+            first: 0,
+            step: 1,
+            count: rows,
+            buffer,
+        });
+        let writes = writes.collect();
+        self.taken.extend(&buffers);
+        (Source { ty, bytes }, writes)
+    }
+
+    /// The buffers of a whole value, one a byte, for the host.
+    pub fn output(&mut self, view: &View) -> Vec<BufferId> {
+        self.group(Key {
+            root: view.root,
+            lane: view.lane,
+            lanes: view.lanes,
+            first: view.start as usize,
+            count: view.count,
+            layout: Layout::Rows,
+            // Never shared with a reader: outputs stay.
+            copy: u32::MAX,
+        })
+    }
+
+    /// The buffers of a key: per stripe, per byte.
+    fn group(&mut self, key: Key) -> Vec<BufferId> {
+        if let Some(there) = self.groups.get(&key) {
+            return there.clone();
+        }
+        let ty = self.module.ty(key.root);
+        let bytes = elem_type(ty.elem).bytes();
+        let stripes = match key.layout {
+            Layout::Rows => 1,
+            Layout::Striped(n) => n,
+        };
+        let constant = self
+            .module
+            .def_op(key.root)
+            .filter(|&op| self.module[op].opcode == Opcode::StreamConstant);
+        let mut group = Vec::new();
+        for stripe in 0..stripes.min(key.count.max(1)) {
+            let rows: Vec<usize> = (key.first + stripe..key.first + key.count)
+                .step_by(stripes)
+                .collect();
+            for byte in 0..bytes {
+                let origin = match constant {
+                    Some(op) => Origin::Constant(self.plane(op, &key, &rows, byte)),
+                    None if self.is_input(key.root) => {
+                        let tile = self.inputs.get(&key.root).map_or(0, Vec::len) as u32;
+                        Origin::Input {
+                            entry: 0,
+                            tile,
+                            byte,
+                        }
+                    }
+                    None => Origin::Written,
+                };
+                let written = origin == Origin::Written;
+                let buffer = self.buffer(rows.len() as u32, origin);
+                if written {
+                    self.writes.entry(key.root).or_default().push(Write {
+                        output: 0,
+                        byte,
+                        first: rows[0] as u32,
+                        step: stripes as u32,
+                        count: rows.len() as u32,
+                        buffer,
+                    });
+                }
+                group.push(buffer);
+            }
+        }
+        // A stripe without rows is never read; the zero word stands for it.
+        while group.len() < stripes * usize::from(bytes) {
+            let zero = self.word(0, 0, group.len() as u32);
+            group.push(zero);
+        }
+        if self.is_input(key.root) {
+            self.inputs
+                .entry(key.root)
+                .or_default()
+                .push((key.lane, key.lanes, group.clone()));
+        }
+        self.groups.insert(key, group.clone());
+        group
+    }
+
+    /// One byte plane of rows of a constant.
+    fn plane(&self, op: ir::Op, key: &Key, rows: &[usize], byte: u8) -> Vec<u8> {
+        let data = self.module.constant(op).expect("a constant has data");
+        let columns = self.module.ty(key.root).last();
+        let size = usize::from(elem_type(data.elem).bytes());
+        let mut plane = vec![0; rows.len() * LANES];
+        for (word, row) in plane.chunks_exact_mut(LANES).zip(rows) {
+            for (lane, b) in word.iter_mut().enumerate().take(key.lanes) {
+                *b = data.data[(row * columns + key.lane + lane) * size + usize::from(byte)];
+            }
+        }
+        plane
+    }
+
+    /// Writes that the chain that makes a value owes.
+    pub fn writes_of(&self, value: ir::Value) -> &[Write] {
+        self.writes.get(&value).map_or(&[], Vec::as_slice)
+    }
+
+    /// The port of an input of the module.
+    pub fn input_port(&self, name: String, value: ir::Value) -> Port {
+        let ty = self.module.ty(value);
+        let tiles = self.inputs.get(&value).into_iter().flatten();
+        Port {
+            name,
+            elem: elem_type(ty.elem),
+            rows: ty.shape[0] as u32,
+            cols: ty.last() as u32,
+            tiles: tiles
+                .map(|(lane, count, group)| (lanes(*lane as u32, *count), group.clone()))
+                .collect(),
+        }
+    }
+
+    /// All buffers.
+    pub fn into_buffers(self) -> Vec<Buffer> {
+        self.buffers
+    }
+}

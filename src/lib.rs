@@ -1,0 +1,15 @@
+//! The driver of `tspc`, a compiler for Groq's Tensor Streaming Processor.
+//!
+//! The only crate besides the frontends that reads files, and the only one that prints and exits.
+//! It holds no knowledge of the chip: it connects the crates below it.
+
+pub mod cli;
+mod commands;
+mod files;
+
+pub use tspc_check as check;
+pub use tspc_codegen as codegen;
+pub use tspc_ir as ir;
+pub use tspc_machine as machine;
+pub use tspc_program as program;
+pub use tspc_sim as sim;

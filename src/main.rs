@@ -1,0 +1,7 @@
+//! The `tspc` command: everything is in the library, see [`tspc::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tspc::cli::main()
+}
