@@ -159,12 +159,15 @@ op_table! {
     StreamLanes Stream "stream.lanes" [x: One] {Req start: Int, Req count: Int} NONE One Plain
         "View: count lanes from start on."
         "(%0 \"x\": stream<8x768xi8>)\n%1 = stream.lanes(%0) {start = 640, count = 128} : stream<8x128xi8>";
-    StreamHeads Stream "stream.heads" [x: One] {Req heads: Int} NONE One Plain
-        "View: the lanes of each row dealt to heads, which become a batch dimension in front of the rows."
-        "(%0 \"x\": stream<8x768xi8>)\n%1 = stream.heads(%0) {heads = 12} : stream<12x8x64xi8>";
-    StreamMerge Stream "stream.merge" [x: One] {} NONE One Plain
+    StreamBroadcast Stream "stream.broadcast" [x: One] {Req lanes: Int} NONE One Plain
+        "View: the only lane of each row, repeated."
+        "(%0 \"x\": stream<8x1xf32>)\n%1 = stream.broadcast(%0) {lanes = 128} : stream<8x128xf32>";
+    StreamHeads Stream "stream.heads" [x: One] {Req heads: Int, Req tile: Int} NONE One Plain
+        "View: the lanes of each row dealt to heads, which become a batch dimension in front of the rows; tiles of at most `tile` lanes hold whole heads, or parts of one."
+        "(%0 \"x\": stream<8x768xi8>)\n%1 = stream.heads(%0) {heads = 12, tile = 320} : stream<12x8x64xi8>";
+    StreamMerge Stream "stream.merge" [x: One] {Req tile: Int} NONE One Plain
         "View: the heads side by side in the lanes again; the inverse of stream.heads."
-        "(%0 \"x\": stream<12x8x64xi8>)\n%1 = stream.merge(%0) : stream<8x768xi8>";
+        "(%0 \"x\": stream<12x8x64xi8>)\n%1 = stream.merge(%0) {tile = 320} : stream<8x768xi8>";
     StreamConcat Stream "stream.concat" [parts: Many] {Req axis: Sym(&["rows", "lanes"])} NONE One Plain
         "The parts one after the other along the rows or the lanes."
         "(%0 \"a\": stream<8x320xi8>, %1 \"b\": stream<8x64xi8>)\n%2 = stream.concat(%0, %1) {axis = lanes} : stream<8x384xi8>";
@@ -178,7 +181,7 @@ op_table! {
         "Rows times weights, plus a partial sum: i8 or u8 by i8 exact in i32, f16 by f16 to f32 in sums of 160 lanes; with start and count the other lanes of x count as zero."
         "(%0 \"x\": stream<8x64xi8>, %1 \"w\": stream<320x64xi8>)\n%2 = stream.install(%1) : weights<64x320xi8>\n%3 = stream.pass(%0, %2) {start = 0, count = 32} : stream<8x320xi32>";
     StreamPipeline Stream "stream.pipeline" [inputs: Many] {} NONE Many Region
-        "Per-lane operations on one row of every input at a time; an input with a single row meets all rows."
+        "Per-lane operations on one row of every input at a time; dimensions in front of the lanes broadcast as in numpy, so a single row meets all rows."
         "(%0 \"x\": stream<8x4xi32>, %1 \"s\": stream<1x4xf32>)\n%6 = stream.pipeline(%0, %1) {\n^bb1(%2: stream<4xi32>, %3: stream<4xf32>):\n  %4 = stream.alu(%2) {op = cvt, elem = f32} : stream<4xf32>\n  %5 = stream.alu(%4, %3) {op = mul, elem = f32} : stream<4xf32>\n  stream.yield(%5)\n} : stream<8x4xf32>";
     StreamAlu Stream "stream.alu" [a: One, b: Opt] {Req op: Sym(ALU_OPS), Opt imm: Int, Opt imm_first: Bool, Req elem: Elem} NONE One Inner
         "One per-lane operation of the chip; the bits of an immediate stand for the second operand, or with imm_first for the first."

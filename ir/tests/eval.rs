@@ -142,18 +142,42 @@ fn stream_views() {
     assert_eq!(of(rows), Data::I8(vec![8, 9, 10, 11, 0, 1, 2, 3]));
     let lanes = "%1 = stream.lanes(%0) {start = 1, count = 2} : stream<3x2xi8>";
     assert_eq!(of(lanes), Data::I8(vec![1, 2, 5, 6, 9, 10]));
-    let heads = "%1 = stream.heads(%0) {heads = 2} : stream<2x3x2xi8>";
+    let heads = "%1 = stream.heads(%0) {heads = 2, tile = 4} : stream<2x3x2xi8>";
     assert_eq!(
         of(heads),
         Data::I8(vec![0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11])
     );
-    let back = "%2 = stream.heads(%0) {heads = 2} : stream<2x3x2xi8>\n%1 = stream.merge(%2) : stream<3x4xi8>";
+    let back = "%2 = stream.heads(%0) {heads = 2, tile = 4} : stream<2x3x2xi8>\n%1 = stream.merge(%2) {tile = 4} : stream<3x4xi8>";
     assert_eq!(of(back), Data::I8(x.clone()));
+    let repeated = "%2 = stream.lanes(%0) {start = 1, count = 1} : stream<3x1xi8>\n%1 = stream.broadcast(%2) {lanes = 2} : stream<3x2xi8>";
+    assert_eq!(of(repeated), Data::I8(vec![1, 1, 5, 5, 9, 9]));
     let turned = "%1 = stream.transpose(%0) : stream<4x3xi8>";
     assert_eq!(
         of(turned),
         Data::I8(vec![0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11])
     );
+}
+
+#[test]
+fn rows_of_a_pipeline_broadcast() {
+    // [2, 2] heads and rows; one row per head; the same rows for each head.
+    let text = r#"module @m(%0 "x": stream<2x2x1xi32>, %1 "h": stream<2x1x1xi32>, %2 "r": stream<2x1xi32>) {
+        %8 = stream.pipeline(%0, %1, %2) {
+        ^bb1(%3: stream<1xi32>, %4: stream<1xi32>, %5: stream<1xi32>):
+          %6 = stream.alu(%3, %4) {op = add, elem = i32} : stream<1xi32>
+          %7 = stream.alu(%6, %5) {op = add, elem = i32} : stream<1xi32>
+          stream.yield(%7)
+        } : stream<2x2x1xi32>
+        stream.return(%8) {names = ["y"]}
+    }"#;
+    let ints = |shape: &[usize], v: &[i32]| Array::new(shape, Data::I32(v.to_vec())).unwrap();
+    let inputs = [
+        ("x", ints(&[2, 2, 1], &[1, 2, 3, 4])),
+        ("h", ints(&[2, 1, 1], &[10, 20])),
+        ("r", ints(&[2, 1], &[100, 200])),
+    ];
+    let y = run(text, &inputs).data;
+    assert_eq!(y, Data::I32(vec![111, 212, 123, 224]));
 }
 
 #[test]

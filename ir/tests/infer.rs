@@ -116,19 +116,27 @@ fn stream_ops_refuse() {
                 "should be below 6",
             ),
             (
-                "%9 = stream.heads(%0) {heads = 4} : stream<4x8x1xi8>",
+                "%9 = stream.heads(%0) {heads = 4, tile = 4} : stream<4x8x1xi8>",
                 "6 lanes do not divide into 4 heads",
             ),
             (
-                "%9 = stream.heads(%0) {heads = 0} : stream<8x6xi8>",
+                "%9 = stream.heads(%0) {heads = 2, tile = 0} : stream<2x8x3xi8>",
+                "at least one lane",
+            ),
+            (
+                "%9 = stream.broadcast(%0) {lanes = 4} : stream<8x4xi8>",
+                "x has 6 lanes, should have one",
+            ),
+            (
+                "%9 = stream.heads(%0) {heads = 0, tile = 4} : stream<8x6xi8>",
                 "do not divide into 0 heads",
             ),
             (
-                "%9 = stream.heads(%1) {heads = 1} : stream<8x6xi8>",
+                "%9 = stream.heads(%1) {heads = 1, tile = 4} : stream<8x6xi8>",
                 "has batch dimensions already",
             ),
             (
-                "%9 = stream.merge(%0) : stream<8x6xi8>",
+                "%9 = stream.merge(%0) {tile = 4} : stream<8x6xi8>",
                 "not exactly one batch dimension",
             ),
             (

@@ -47,6 +47,11 @@ impl Evaluator<'_> {
                     .view(&ty.shape, &strides(&x(0)?.shape), data.attrs.size("start")?)
                     .data
             }
+            StreamBroadcast => {
+                let mut by = strides(&x(0)?.shape);
+                by[rank - 1] = 0;
+                x(0)?.view(&ty.shape, &by, 0).data
+            }
             StreamHeads => {
                 let lanes = x(0)?.last() as i64;
                 x(0)?.view(&ty.shape, &[ty.last() as i64, lanes, 1], 0).data
@@ -100,18 +105,23 @@ impl Evaluator<'_> {
         let inputs = (0..data.operands.len())
             .map(|i| self.operand(data, i))
             .collect::<Result<Vec<_>, _>>()?;
-        let count = |a: &Array| a.data.len() / a.last();
-        let rows = inputs.iter().map(|a| count(a)).max().unwrap_or(0);
         let types = self.module.types(&data.results);
+        let lead = types.first().ok_or("a result is missing")?.lead(1);
+        let rows: usize = lead.iter().product();
         let mut results: Vec<Data> = types.iter().map(|t| Data::empty(t.elem)).collect();
         for first in (0..rows).step_by(CHUNK) {
             let n = CHUNK.min(rows - first);
             let mut values = BTreeMap::new();
             for (&arg, input) in body.args.iter().zip(&inputs) {
                 let lanes = input.last();
-                let vector = match count(input) {
-                    1 => input.data.lanes(0..lanes).repeat(n),
-                    _ => input.data.lanes(first * lanes..(first + n) * lanes),
+                let own = &input.shape[..input.shape.len() - 1];
+                let vector = if own == lead {
+                    input.data.lanes(first * lanes..(first + n) * lanes)
+                } else {
+                    let row = |r: usize| broadcast_row(r, lead, own) * lanes;
+                    let rows = (first..first + n).map(row);
+                    rows.flat_map(|at| input.data.lanes(at..at + lanes))
+                        .collect()
                 };
                 values.insert(arg, vector);
             }
@@ -145,6 +155,20 @@ impl Evaluator<'_> {
         }
         Ok(())
     }
+}
+
+/// The row of an input of `own` dimensions that meets row `r` of `all` dimensions, counted in order.
+fn broadcast_row(mut r: usize, all: &[usize], own: &[usize]) -> usize {
+    let (mut row, mut stride) = (0, 1);
+    let own = own.iter().rev().copied().chain(std::iter::repeat(1));
+    for (&n, own) in all.iter().rev().zip(own) {
+        if own != 1 {
+            row += (r % n) * stride;
+        }
+        stride *= own;
+        r /= n;
+    }
+    row
 }
 
 fn pass(

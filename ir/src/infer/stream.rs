@@ -1,6 +1,7 @@
 //! Result types of `stream.*`.
 
-use super::{Ctx, check_alu, check_run, one, tensor::concat, want};
+use super::tensor::{broadcast, concat};
+use super::{Ctx, check_alu, check_run, one, want};
 use crate::ops::Opcode::{self, *};
 use crate::types::Elem::{F16, F32, I8, I32, U8};
 use crate::types::{Kind, Type};
@@ -28,7 +29,15 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             check_run(start, count, 1, x.last())?;
             one(Kind::Stream, [x.lead(1), &[count]].concat(), x.elem)
         }
+        StreamBroadcast => {
+            let x = matrix(ctx.ty(0)?)?;
+            match (x.last(), ctx.attrs.size("lanes")?) {
+                (1, lanes) => one(Kind::Stream, [x.lead(1), &[lanes]].concat(), x.elem),
+                (n, _) => Err(format!("x has {n} lanes, should have one")),
+            }
+        }
         StreamHeads => {
+            tile(ctx)?;
             let (x, heads) = (ctx.ty(0)?, ctx.attrs.size("heads")?);
             match x.shape[..] {
                 [rows, lanes] if heads > 0 && lanes % heads == 0 => {
@@ -38,10 +47,10 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
                 _ => Err(format!("{x} has batch dimensions already")),
             }
         }
-        StreamMerge => match (ctx.ty(0)?, &ctx.ty(0)?.shape[..]) {
+        StreamMerge => tile(ctx).and_then(|()| match (ctx.ty(0)?, &ctx.ty(0)?.shape[..]) {
             (x, [heads, rows, lanes]) => one(Kind::Stream, [*rows, heads * lanes], x.elem),
             (x, _) => Err(format!("{x} has not exactly one batch dimension")),
-        },
+        }),
         StreamConcat => {
             let parts = ctx
                 .operands
@@ -115,23 +124,23 @@ fn swapped(x: &Type) -> Vec<usize> {
 
 /// The rows (batch dimensions included) that the inputs of a pipeline run over.
 fn rows(inputs: &[Type]) -> Result<Vec<usize>, String> {
-    let mut all: Option<&Type> = None;
-    for x in inputs {
-        let many = matrix(x)?.lead(1).iter().any(|&d| d != 1);
-        match all {
-            None => all = Some(x),
-            Some(known) if known.lead(1) == x.lead(1) => {}
-            Some(known)
-                if known.lead(1).iter().all(|&d| d == 1) && (many || x.rank() > known.rank()) =>
-            {
-                all = Some(x)
-            }
-            Some(_) if !many => {}
-            Some(known) => return Err(format!("the rows of {known} and {x} differ")),
-        }
+    let Some(first) = inputs.first() else {
+        return Err("a pipeline needs an input".into());
+    };
+    let mut all = matrix(first)?.lead(1).to_vec();
+    for x in &inputs[1..] {
+        all = broadcast(&all, matrix(x)?.lead(1))
+            .map_err(|_| format!("the rows of {x} do not meet {all:?} rows"))?;
     }
-    all.map(|x| x.lead(1).to_vec())
-        .ok_or_else(|| "a pipeline needs an input".into())
+    Ok(all)
+}
+
+/// A head layout has room for a lane.
+fn tile(ctx: &Ctx) -> Result<(), String> {
+    match ctx.attrs.size("tile")? {
+        0 => Err("a tile has at least one lane".into()),
+        _ => Ok(()),
+    }
 }
 
 fn pipeline(ctx: &Ctx) -> Result<Vec<Type>, String> {
