@@ -164,8 +164,8 @@ fn rows_of_a_pipeline_broadcast() {
     let text = r#"module @m(%0 "x": stream<2x2x1xi32>, %1 "h": stream<2x1x1xi32>, %2 "r": stream<2x1xi32>) {
         %8 = stream.pipeline(%0, %1, %2) {
         ^bb1(%3: stream<1xi32>, %4: stream<1xi32>, %5: stream<1xi32>):
-          %6 = stream.alu(%3, %4) {op = add, elem = i32} : stream<1xi32>
-          %7 = stream.alu(%6, %5) {op = add, elem = i32} : stream<1xi32>
+          %6 = stream.alu(%3, %4) {op = add.mod, elem = i32} : stream<1xi32>
+          %7 = stream.alu(%6, %5) {op = add.mod, elem = i32} : stream<1xi32>
           stream.yield(%7)
         } : stream<2x2x1xi32>
         stream.return(%8) {names = ["y"]}
