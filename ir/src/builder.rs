@@ -4,7 +4,7 @@
 //! op table and with type inference. A refused op leaves the module unchanged, but for constants and locations.
 
 use crate::attr::{Attr, Attrs};
-use crate::constant::ConstData;
+use crate::constant::{ConstData, ConstPool};
 use crate::diag::{Diagnostic, Place};
 use crate::entity::{Block, Const, Loc, Op, Value};
 use crate::infer;
@@ -61,6 +61,11 @@ impl Builder {
     /// Enters a constant into the pool.
     pub fn constant(&mut self, data: ConstData) -> Const {
         self.module.consts.add(data)
+    }
+
+    /// Enters a constant of another module's pool.
+    pub(crate) fn carry(&mut self, from: &ConstPool, c: Const) -> Option<Const> {
+        self.module.consts.carry(from, c)
     }
 
     /// The type of a value. Panics for a value of another module.

@@ -117,6 +117,12 @@ impl ConstPool {
         Const::new(self.map.insert_full(data.hash(), data).0)
     }
 
+    /// Enters a constant of another pool, without hashing it again.
+    pub(crate) fn carry(&mut self, from: &ConstPool, c: Const) -> Option<Const> {
+        let (hash, data) = from.map.get_index(c.index())?;
+        Some(Const::new(self.map.insert_full(*hash, data.clone()).0))
+    }
+
     /// The constant, or `None` for a reference of another module.
     pub fn get(&self, c: Const) -> Option<&ConstData> {
         self.map.get_index(c.index()).map(|(_, data)| data)

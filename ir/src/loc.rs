@@ -77,6 +77,18 @@ impl LocTable {
         })
     }
 
+    /// The copy of a location of another table.
+    pub fn copy(&mut self, from: &LocTable, loc: Loc) -> Loc {
+        match from.get(loc) {
+            Some(LocData::Fused { rule, parts }) => {
+                let parts: Vec<Loc> = parts.iter().map(|&p| self.copy(from, p)).collect();
+                self.fuse(rule.clone(), &parts)
+            }
+            Some(place) => self.add(place.clone()),
+            None => self.path(loc.to_string()),
+        }
+    }
+
     /// The location, or `None` for a reference of another module.
     pub fn get(&self, loc: Loc) -> Option<&LocData> {
         self.set.get_index(loc.index())

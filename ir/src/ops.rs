@@ -205,8 +205,8 @@ op_table! {
     TspGather Tsp "tsp.gather" [mem: One, map: One] {} READ One Plain
         "Reads per superlane the buffer's word whose number is in lanes 16k and 16k+1 of the map, little-endian."
         "%5 = tsp.gather(%0, %1) : seq<20xi8>";
-    TspWrite Tsp "tsp.write" [x: One, into: Opt] {Req byte: Int, Req start: Int, Req step: Int, Req words: Int} WRITE One Plain
-        "Writes one byte plane of the vectors to words start, start+step, … of a buffer; the other words are those of into."
+    TspWrite Tsp "tsp.write" [x: One, into: Opt] {Req byte: Int, Req start: Int, Req step: Int, Req words: Int, Opt first: Int, Opt interval: Int, Opt count: Int} WRITE One Plain
+        "Writes one byte plane of the vectors to words start, start+step, … of a buffer, of all vectors or of count of them: first, first+interval, …; the other words are those of into."
         "%5 = tsp.write(%1) {byte = 0, start = 0, step = 1, words = 20} : mem<20xi8>";
     TspScatter Tsp "tsp.scatter" [x: One, map: One, into: Opt] {Req byte: Int, Req words: Int} WRITE One Plain
         "Writes per superlane to the buffer's word whose number is in lanes 16k and 16k+1 of the map, little-endian."
@@ -236,7 +236,7 @@ op_table! {
         "Sends the sums of tsp.act out, a partial sum added to them."
         "%5 = tsp.accumulate(%4) : seq<20xi32>";
     TspDistribute Tsp "tsp.distribute" [x: One, lane_map: One] {} SXM One Plain
-        "Within each superlane, lane l takes the source lane that the map names (0 to 15), or zero (16 and above)."
+        "Within each superlane, lane l takes the source lane that the map names (0 to 15), or zero (16 and above); all bytes of wider elements alike."
         "%5 = tsp.distribute(%1, %1) : seq<20xi8>";
     TspTranspose Tsp "tsp.transpose" [streams: Many] {} SXM Many Plain
         "Sixteen byte sequences: lane 16s+j of result i is lane 16s+i of operand j."

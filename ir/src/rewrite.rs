@@ -7,7 +7,6 @@ use crate::attr::Attr;
 use crate::builder::Builder;
 use crate::diag::{Diagnostic, Place};
 use crate::entity::{Entity, Loc, Op, Value};
-use crate::loc::LocData;
 use crate::module::Module;
 use std::collections::BTreeMap;
 
@@ -70,14 +69,7 @@ impl<'m> Rewriter<'m> {
         if let Some(&new) = self.locs.get(&old) {
             return new;
         }
-        let new = match self.source.locs().get(old) {
-            Some(LocData::Fused { rule, parts }) => {
-                let parts: Vec<Loc> = parts.iter().map(|&p| self.loc(p)).collect();
-                self.builder.locs().fuse(rule.clone(), &parts)
-            }
-            Some(place) => self.builder.locs().add(place.clone()),
-            None => self.builder.locs().path(old.to_string()),
-        };
+        let new = self.builder.locs().copy(self.source.locs(), old);
         self.locs.insert(old, new);
         new
     }
@@ -94,8 +86,8 @@ impl<'m> Rewriter<'m> {
     /// The attributes of an old op, for the new module.
     pub fn attrs(&mut self, op: Op) -> Vec<(&'static str, Attr)> {
         let copy = |(name, value): (&'static str, &Attr)| match value {
-            Attr::Const(c) => match self.source.consts().get(*c) {
-                Some(data) => (name, Attr::Const(self.builder.constant(data.clone()))),
+            Attr::Const(c) => match self.builder.carry(self.source.consts(), *c) {
+                Some(new) => (name, Attr::Const(new)),
                 None => (name, value.clone()),
             },
             _ => (name, value.clone()),

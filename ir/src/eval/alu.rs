@@ -54,7 +54,7 @@ fn act(name: &str) -> Option<Act> {
 }
 
 /// The lanes of the result. `operands` are one or two vectors of equal length with their types.
-pub(super) fn run(attrs: &Attrs, operands: &[(Elem, &[u32])]) -> Result<Vec<u32>, String> {
+pub fn run(attrs: &Attrs, operands: &[(Elem, &[u32])]) -> Result<Vec<u32>, String> {
     let (name, result) = (attrs.sym("op")?, attrs.elem("elem")?);
     let &(ty, x) = operands.first().ok_or("an operand is missing")?;
     let mut lanes = x.to_vec();

@@ -196,6 +196,15 @@ impl Array {
         Array::new(shape, Data::F32(data))
     }
 
+    /// The array as a constant; an error if the elements are not as many as the shape says.
+    pub fn to_const(&self) -> Result<ConstData, String> {
+        let (elem, lanes) = (self.data.elem(), self.data.lanes(0..self.data.len()));
+        let bytes = lanes
+            .iter()
+            .flat_map(|x| x.to_le_bytes().into_iter().take(elem.bytes()));
+        ConstData::new(&self.shape, elem, bytes.collect::<Vec<u8>>())
+    }
+
     /// The last dimension; 1 for a scalar.
     pub fn last(&self) -> usize {
         self.shape.last().copied().unwrap_or(1)
@@ -291,5 +300,14 @@ mod tests {
         assert_eq!(d.lanes(0..2), [0xff, 2]);
         assert_eq!(Data::from_lanes(Elem::I8, &d.lanes(0..2)), d);
         assert_eq!(d.convert(Elem::F32), Data::F32(vec![-1.0, 2.0]));
+        for elem in Elem::ALL {
+            let array = Array::new([2], d.convert(elem)).unwrap();
+            assert_eq!(
+                Data::from_const(&array.to_const().unwrap()),
+                array.data,
+                "{}",
+                elem.name()
+            );
+        }
     }
 }

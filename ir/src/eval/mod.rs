@@ -13,6 +13,7 @@ mod stream;
 mod tensor;
 mod tsp;
 
+pub use alu::run as alu_lanes;
 pub use data::{Array, Data};
 
 use crate::diag::{Diagnostic, Place};

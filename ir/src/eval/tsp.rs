@@ -4,7 +4,7 @@ use super::stream::{add_partial, install_f16};
 use super::tensor::widen;
 use super::{Array, Cell, Data, Evaluator, alu, product};
 use crate::entity::{Entity, Op, Value};
-use crate::infer::{K_F16, LANES};
+use crate::infer::{K_F16, LANES, WriteRun};
 use crate::module::OpData;
 use crate::ops::Opcode::*;
 use crate::types::Elem;
@@ -101,7 +101,9 @@ impl Evaluator<'_> {
             TspWrite => {
                 let mut buffer = self.target(data, 1)?;
                 let x = self.byte_plane(data)?;
-                for (i, row) in x.chunks_exact(LANES).enumerate() {
+                let run = WriteRun::new(attrs, x.len() / LANES)?;
+                let rows = x.chunks_exact(LANES).skip(run.first);
+                for (i, row) in rows.step_by(run.interval as usize).take(run.count).enumerate() {
                     let word = attrs.int("start")? + i as i64 * attrs.int("step")?;
                     let word = &mut buffer.words[word as usize];
                     word.bytes.copy_from_slice(row);
@@ -174,12 +176,15 @@ impl Evaluator<'_> {
                 self.give(op, out)
             }
             TspDistribute => {
-                let (x, map) = (self.bytes(data.operands[0])?, self.bytes(data.operands[1])?);
+                let x = &self.operand(data, 0)?.data;
+                let (lanes, map) = (x.lanes(0..x.len()), self.bytes(data.operands[1])?);
                 let lane = |l: usize| match map[l] {
-                    m @ 0..16 => x[l / SUPERLANE * SUPERLANE + usize::from(m)],
+                    m @ 0..16 => lanes[l / SUPERLANE * SUPERLANE + usize::from(m)],
                     _ => 0,
                 };
-                self.give(op, as_i8((0..x.len()).map(lane).collect()))
+                let out: Vec<u32> = (0..lanes.len()).map(lane).collect();
+                let out = Data::from_lanes(x.elem(), &out);
+                self.give(op, out)
             }
             TspTranspose => {
                 let x = self.all_bytes(data)?;

@@ -9,6 +9,7 @@ mod tensor;
 mod tsp;
 
 pub use alu::check as check_alu;
+pub use tsp::WriteRun;
 
 use crate::attr::Attrs;
 use crate::constant::ConstPool;

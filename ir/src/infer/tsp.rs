@@ -1,6 +1,7 @@
 //! Result types of `tsp.*`. Every sequence has vectors of 320 lanes.
 
 use super::{Ctx, K_F16, LANES, check_alu, check_run, one, want};
+use crate::attr::Attrs;
 use crate::ops::Opcode::{self, *};
 use crate::types::Elem::{self, F16, F32, I8, I32, U8};
 use crate::types::{Kind, Type};
@@ -43,7 +44,9 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
         TspWrite => {
             let (x, words) = (kind(ctx, 0, Kind::Seq)?, attrs.size("words")?);
             byte_of(ctx, x.elem)?;
-            check_run(attrs.size("start")?, x.last(), attrs.int("step")?, words)?;
+            let run = WriteRun::new(attrs, x.last())?;
+            check_run(run.first, run.count, run.interval, x.last())?;
+            check_run(attrs.size("start")?, run.count, attrs.int("step")?, words)?;
             buffer(ctx, 1, words)
         }
         TspScatter => {
@@ -131,7 +134,7 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             }
         }
         TspDistribute => {
-            let x = bytes(ctx, 0)?;
+            let x = kind(ctx, 0, Kind::Seq)?;
             alike(x, bytes(ctx, 1)?)?;
             Ok(vec![x.clone()])
         }
@@ -155,6 +158,35 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             Ok(vec![kind(ctx, 0, Kind::Seq)?.clone()])
         }
         _ => Err("not a tsp op".into()),
+    }
+}
+
+/// The vectors that a `tsp.write` takes.
+pub struct WriteRun {
+    /// The first.
+    pub first: usize,
+    /// Vectors from one to the next.
+    pub interval: i64,
+    /// How many.
+    pub count: usize,
+}
+
+impl WriteRun {
+    /// Read from the attributes, for a sequence of `len` vectors; by default all of them.
+    pub fn new(attrs: &Attrs, len: usize) -> Result<WriteRun, String> {
+        let size = |name: &str, default: usize| match attrs.has(name) {
+            true => attrs.size(name),
+            false => Ok(default),
+        };
+        let run = WriteRun {
+            first: size("first", 0)?,
+            interval: size("interval", 1)? as i64,
+            count: size("count", len)?,
+        };
+        match run.interval {
+            0 => Err("interval is 0".into()),
+            _ => Ok(run),
+        }
     }
 }
 

@@ -1,0 +1,442 @@
+//! From extracted terms to the plan: every node becomes the per-lane operations, passes and views that compute it.
+//!
+//! Here rounding is fixed: the order of operations in a chain, where K is cut, how a row maximum and a lane sum are
+//! formed. A value of one lane that others meet with many (a row's statistics) is computed in all the lanes that are
+//! needed, since a pass through ones gives its sum to every lane for nothing.
+
+use tspc_ir::eval::{Array, Data};
+use tspc_ir::{ConstData, Diagnostic, Elem, Loc, Place, Type};
+use tspc_machine::Numbers;
+
+use super::constants;
+use super::plan::{Arg, HeadTile, NodeId, Plan, What, stream};
+use crate::egraph::facts::Facts;
+use crate::egraph::language::{Count, Leaf, Node, Scalar};
+
+/// A term with what decoding must know of its nodes.
+pub struct Instance<'a> {
+    /// The nodes; children are indices.
+    pub nodes: &'a [Node],
+    /// Facts, per node.
+    pub facts: &'a [Facts],
+    /// Where each comes from.
+    pub locs: Vec<Loc>,
+    /// The leaves.
+    pub leaves: Vec<Bound>,
+}
+
+/// What a leaf stands for in this instance.
+#[derive(Clone, Debug)]
+pub enum Bound {
+    /// A constant.
+    Constant(Array),
+    /// An input of the module.
+    Input(String, Type),
+    /// A value that an earlier region left.
+    Node(NodeId),
+}
+
+/// What a term's node is once decoded.
+#[derive(Clone, Debug)]
+enum Val {
+    Constant(Array),
+    Count(usize),
+    Input(String, bool),
+    Node(NodeId),
+}
+
+/// Decodes terms into a plan.
+pub struct Decoder<'a> {
+    /// The plan so far.
+    pub plan: Plan,
+    numbers: &'a Numbers,
+}
+
+/// A term being decoded.
+struct Term<'t, 'a> {
+    decoder: &'t mut Decoder<'a>,
+    instance: &'t Instance<'t>,
+    /// Lanes in which each node is computed.
+    widths: Vec<usize>,
+    vals: Vec<Val>,
+}
+
+type Decoded<T> = Result<T, Diagnostic>;
+
+impl<'a> Decoder<'a> {
+    /// For a machine.
+    pub fn new(numbers: &'a Numbers) -> Decoder<'a> {
+        Decoder {
+            plan: Plan::default(),
+            numbers,
+        }
+    }
+
+    fn lanes(&self) -> usize {
+        (self.numbers.superlanes * self.numbers.lanes_per_superlane) as usize
+    }
+
+    /// Decodes a term; the nodes of its roots.
+    pub fn decode(&mut self, instance: &Instance, roots: &[usize]) -> Decoded<Vec<NodeId>> {
+        let widths = widths(instance, self.lanes());
+        let mut term = Term {
+            decoder: self,
+            instance,
+            widths,
+            vals: Vec::new(),
+        };
+        for i in 0..instance.nodes.len() {
+            let val = term.node(i)?;
+            term.vals.push(val);
+        }
+        roots.iter().map(|&r| term.stored(r)).collect()
+    }
+}
+
+/// A node's own lanes, or, of one that has a single lane, as many as the widest that meets it has, at most a vector.
+fn widths(instance: &Instance, lanes: usize) -> Vec<usize> {
+    let last = |i: usize| instance.facts[i].ty.last();
+    let mut widths: Vec<usize> = (0..instance.nodes.len()).map(last).collect();
+    for (i, node) in instance.nodes.iter().enumerate().rev() {
+        let broadcasts = !matches!(
+            node,
+            Node::Pass(_)
+                | Node::Transpose(_)
+                | Node::Heads(_)
+                | Node::Merge(_)
+                | Node::LaneSum(_)
+                | Node::MaxRows(_)
+        );
+        for child in egg::Language::children(node) {
+            let c = usize::from(*child);
+            if broadcasts && last(c) == 1 {
+                let most = if instance.facts[c].ty.rank() > 2 {
+                    usize::MAX
+                } else {
+                    lanes
+                };
+                widths[c] = widths[c].max(widths[i].min(most));
+            }
+        }
+    }
+    widths
+}
+
+impl Term<'_, '_> {
+    fn plan(&mut self) -> &mut Plan {
+        &mut self.decoder.plan
+    }
+
+    fn error(&self, i: usize, why: &str) -> Diagnostic {
+        let node = &self.instance.nodes[i];
+        Diagnostic::new(format!("{node}: {why}"), Place::named("e-graph decoder"))
+    }
+
+    fn node(&mut self, i: usize) -> Decoded<Val> {
+        let (node, loc) = (&self.instance.nodes[i], self.instance.locs[i]);
+        if let Some(val) = self.constant(i)? {
+            return Ok(val);
+        }
+        let elem = self.instance.facts[i].ty.elem;
+        let id = match node {
+            Node::Leaf(Leaf(l)) => {
+                return Ok(match &self.instance.leaves[*l] {
+                    Bound::Constant(array) => Val::Constant(array.clone()),
+                    Bound::Input(name, _) => Val::Input(name.clone(), false),
+                    Bound::Node(id) => Val::Node(*id),
+                });
+            }
+            Node::Add([a, b]) => self.binary(i, "add", *a, *b)?,
+            Node::Sub([a, b]) => self.binary(i, "sub", *a, *b)?,
+            Node::Mul([a, b]) => self.binary(i, "mul", *a, *b)?,
+            Node::Max([a, b]) => self.binary(i, "max", *a, *b)?,
+            Node::Min([a, b]) => self.binary(i, "min", *a, *b)?,
+            Node::Neg([x]) => self.unary(i, "neg", *x)?,
+            Node::Exp([x]) => self.unary(i, "exp", *x)?,
+            Node::Tanh([x]) => self.unary(i, "tanh", *x)?,
+            Node::Rsqrt([x]) => self.unary(i, "rsqrt", *x)?,
+            Node::CastF16([x]) | Node::CastF32([x]) => self.unary(i, "cvt", *x)?,
+            Node::Recip([x]) => {
+                let root = self.unary(i, "rsqrt", *x)?;
+                let square = vec![Arg::Node(root), Arg::Node(root)];
+                self.plan().alu("mul", square, elem, loc)
+            }
+            Node::Dequantize([q, s]) => {
+                let wide = self.operand(i, *q)?;
+                let wide = self.plan().alu("cvt", vec![wide], Elem::F32, loc);
+                let scale = self.operand(i, *s)?;
+                let args = vec![Arg::Node(wide), scale];
+                self.plan().alu("mul", args, Elem::F32, loc)
+            }
+            Node::Quantize([x, r, o]) => {
+                let (x, r, o) = (
+                    self.operand(i, *x)?,
+                    self.operand(i, *r)?,
+                    self.operand(i, *o)?,
+                );
+                let mut value = self.plan().alu("mul", vec![x, r], Elem::F32, loc);
+                // Adding +0 changes no quantised value.
+                if o != Arg::Imm(0) {
+                    let args = vec![Arg::Node(value), o];
+                    value = self.plan().alu("add", args, Elem::F32, loc);
+                }
+                self.plan().alu("cvt", vec![Arg::Node(value)], elem, loc)
+            }
+            Node::Transpose([x]) => match self.vals[usize::from(*x)].clone() {
+                Val::Input(name, transposed) => return Ok(Val::Input(name, !transposed)),
+                _ => {
+                    let x = self.stored(usize::from(*x))?;
+                    let planned = &self.plan()[x];
+                    let (ty, heads) = (swapped(&planned.ty.shape), planned.heads);
+                    let ty = stream(ty, elem);
+                    self.plan().add(What::Transpose(x), ty, loc, heads)
+                }
+            },
+            Node::Heads([x, n]) => self.heads(i, usize::from(*x), usize::from(*n))?,
+            Node::Merge([x]) => {
+                let x = self.stored(usize::from(*x))?;
+                let planned = &self.plan()[x];
+                let (ty, heads) = (planned.ty.clone(), planned.heads);
+                let [n, rows, lanes] = ty.shape[..] else {
+                    return Err(self.error(i, "has no heads"));
+                };
+                let tile = self.decoder.lanes();
+                let heads = heads.unwrap_or(HeadTile { width: lanes, tile });
+                let ty = stream(vec![rows, n * lanes], elem);
+                self.plan().add(What::Merge(x), ty, loc, Some(heads))
+            }
+            Node::Pass([x, w]) => {
+                let x = self.stored(usize::from(*x))?;
+                let w = self.stored(usize::from(*w))?;
+                self.pass(x, w, elem, loc)?
+            }
+            Node::LaneSum([x]) => {
+                let x = self.stored(usize::from(*x))?;
+                let ones = self.ones(i, x)?;
+                self.pass(x, ones, elem, loc)?
+            }
+            Node::MaxRows([x]) => {
+                let x = self.stored(usize::from(*x))?;
+                self.max_rows(x, loc)
+            }
+            _ => return Err(self.error(i, "has no form on the chip")),
+        };
+        Ok(Val::Node(id))
+    }
+
+    /// What the compiler computes.
+    fn constant(&self, i: usize) -> Decoded<Option<Val>> {
+        let node = &self.instance.nodes[i];
+        match node {
+            Node::Count(Count(n)) => return Ok(Some(Val::Count(*n))),
+            Node::Scalar(Scalar(bits)) => {
+                let data = Data::F32(vec![f32::from_bits(*bits)]);
+                let array = Array::new(Vec::new(), data).map_err(|e| self.error(i, &e))?;
+                return Ok(Some(Val::Constant(array)));
+            }
+            Node::Leaf(_) => return Ok(None),
+            _ if !self.instance.facts[i].constant => return Ok(None),
+            _ => {}
+        }
+        let operands = egg::Language::children(node)
+            .iter()
+            .map(|c| match &self.vals[usize::from(*c)] {
+                Val::Constant(array) => Ok(array.clone()),
+                _ => Err(self.error(i, "is not constant")),
+            })
+            .collect::<Decoded<Vec<Array>>>()?;
+        let array = constants::evaluate(node, &operands).map_err(|e| self.error(i, &e))?;
+        Ok(Some(Val::Constant(array)))
+    }
+
+    fn unary(&mut self, i: usize, op: &'static str, x: egg::Id) -> Decoded<NodeId> {
+        let (elem, loc) = (self.instance.facts[i].ty.elem, self.instance.locs[i]);
+        let x = self.operand(i, x)?;
+        Ok(self.plan().alu(op, vec![x], elem, loc))
+    }
+
+    fn binary(&mut self, i: usize, op: &'static str, a: egg::Id, b: egg::Id) -> Decoded<NodeId> {
+        let (elem, loc) = (self.instance.facts[i].ty.elem, self.instance.locs[i]);
+        let args = vec![self.operand(i, a)?, self.operand(i, b)?];
+        Ok(self.plan().alu(op, args, elem, loc))
+    }
+
+    /// A child as an operand of a per-lane operation of node `i`, in the lanes of that node.
+    fn operand(&mut self, i: usize, child: egg::Id) -> Decoded<Arg> {
+        let (c, lanes) = (usize::from(child), self.widths[i]);
+        if let Val::Constant(array) = &self.vals[c]
+            && array.data.len() == 1
+        {
+            return Ok(Arg::Imm(array.data.lanes(0..1)[0]));
+        }
+        let loc = self.instance.locs[c];
+        if let Val::Constant(array) = &self.vals[c] {
+            let data = constants::rows(array, lanes).map_err(|e| self.error(i, &e))?;
+            return Ok(Arg::Node(self.plan().constant(data, loc)));
+        }
+        let x = self.stored(c)?;
+        Ok(Arg::Node(self.widened(x, lanes, loc)))
+    }
+
+    /// A value of equal lanes in another number of lanes.
+    fn widened(&mut self, x: NodeId, lanes: usize, loc: Loc) -> NodeId {
+        let ty = self.plan()[x].ty.clone();
+        let own = ty.last();
+        let shape = |n: usize| stream([ty.lead(1), &[n]].concat(), ty.elem);
+        if own == lanes {
+            return x;
+        }
+        let input = matches!(self.plan()[x].what, What::Input { .. });
+        if own > lanes {
+            return self
+                .plan()
+                .add(What::Lanes(x, 0, lanes), shape(lanes), loc, None);
+        }
+        if input {
+            return self
+                .plan()
+                .add(What::Broadcast(x, lanes), shape(lanes), loc, None);
+        }
+        let parts = (0..lanes).step_by(own).map(|first| {
+            let count = own.min(lanes - first);
+            match count == own {
+                true => x,
+                false => self
+                    .decoder
+                    .plan
+                    .add(What::Lanes(x, 0, count), shape(count), loc, None),
+            }
+        });
+        let parts = parts.collect();
+        self.plan()
+            .add(What::Concat(parts), shape(lanes), loc, None)
+    }
+
+    /// A value that is there as a whole.
+    fn stored(&mut self, i: usize) -> Decoded<NodeId> {
+        let loc = self.instance.locs[i];
+        match self.vals[i].clone() {
+            Val::Node(id) => Ok(id),
+            Val::Count(_) => Err(self.error(i, "is a count")),
+            Val::Constant(array) => {
+                let lanes = array.last();
+                let data = constants::rows(&array, lanes).map_err(|e| self.error(i, &e))?;
+                Ok(self.plan().constant(data, loc))
+            }
+            Val::Input(name, transposed) => {
+                let ty = &self.instance.facts[i].ty;
+                let ty = stream(ty.shape.clone(), ty.elem);
+                Ok(self.plan().input(&name, transposed, ty, loc))
+            }
+        }
+    }
+
+    fn heads(&mut self, i: usize, x: usize, n: usize) -> Decoded<NodeId> {
+        let Val::Count(heads) = self.vals[n] else {
+            return Err(self.error(i, "heads are not counted"));
+        };
+        let x = self.stored(x)?;
+        let ty = self.plan()[x].ty.clone();
+        let (lanes, loc) = (self.decoder.lanes(), self.instance.locs[i]);
+        let width = ty.last() / heads;
+        // An fp16 sum is rounded after 160 lanes (machine.md, MXM): no head may straddle that.
+        let tile = match ty.elem {
+            Elem::F16 => self.decoder.numbers.mxm_k_f16 as usize,
+            _ => lanes,
+        };
+        let shape = vec![heads, ty.shape[0], width];
+        let layout = Some(HeadTile { width, tile });
+        let ty = stream(shape, ty.elem);
+        Ok(self.plan().add(What::Heads(x, heads), ty, loc, layout))
+    }
+
+    /// A pass; where fp16 tiles do not end at multiples of 160 lanes, one per tile, so that the order of the roundings
+    /// is written down.
+    fn pass(&mut self, x: NodeId, w: NodeId, elem: Elem, loc: Loc) -> Decoded<NodeId> {
+        let (tx, tw) = (self.plan()[x].ty.clone(), self.plan()[w].ty.clone());
+        let rows = tw.shape[tw.rank() - 2];
+        let ty = stream([tx.lead(1), &[rows]].concat(), elem);
+        // A product over the lanes of heads leaves them apart; one over whole rows takes the place of the weights.
+        let apart = self.plan()[x].heads.is_some() || tx.rank() == 2;
+        let heads = if apart { None } else { self.plan()[w].heads };
+        let k = self.decoder.numbers.mxm_k_f16 as usize;
+        let cuts = match self.plan()[x].heads {
+            Some(layout) if tx.elem == Elem::F16 && tx.rank() == 2 => layout.cuts(tx.last()),
+            _ => Vec::new(),
+        };
+        if cuts.iter().all(|(start, _)| start % k == 0) {
+            let what = What::Pass {
+                x,
+                w,
+                partial: None,
+            };
+            return Ok(self.plan().add(what, ty, loc, heads));
+        }
+        let mut partial = None;
+        for (start, count) in cuts {
+            let part = |t: &Type| stream([t.lead(1), &[count]].concat(), t.elem);
+            let (px, pw) = (part(&tx), part(&tw));
+            let plan = self.plan();
+            let x = plan.add(What::Lanes(x, start, count), px, loc, None);
+            let w = plan.add(What::Lanes(w, start, count), pw, loc, None);
+            let what = What::Pass { x, w, partial };
+            partial = Some(plan.add(what, ty.clone(), loc, heads));
+        }
+        partial.ok_or_else(|| Diagnostic::new("a pass of no lanes", Place::named("e-graph")))
+    }
+
+    /// As many rows of ones as lanes are needed, as wide as `x`.
+    fn ones(&mut self, i: usize, x: NodeId) -> Decoded<NodeId> {
+        let ty = self.plan()[x].ty.clone();
+        let mut shape = ty.shape.clone();
+        let n = shape.len();
+        shape[n - 2] = self.widths[i];
+        let count: usize = shape.iter().product();
+        let data = match ty.elem {
+            Elem::I8 => Data::I8(vec![1; count]),
+            _ => Data::F32(vec![1.0; count]).convert(Elem::F16),
+        };
+        let made = Array::new(shape, data).and_then(|a| a.to_const());
+        let data: ConstData = made.map_err(|e| self.error(i, &e))?;
+        let loc = self.instance.locs[i];
+        // Where heads have sums of their own, these lie in the lanes of the heads.
+        let heads = (n == 3).then_some(HeadTile {
+            width: self.widths[i],
+            tile: match ty.elem {
+                Elem::F16 => self.decoder.numbers.mxm_k_f16 as usize,
+                _ => self.decoder.lanes(),
+            },
+        });
+        let ty = stream(data.shape.clone(), data.elem);
+        Ok(self.plan().add(What::Constant(data), ty, loc, heads))
+    }
+
+    /// A tree of halves; a middle row that both halves hold changes no maximum.
+    fn max_rows(&mut self, x: NodeId, loc: Loc) -> NodeId {
+        let mut x = x;
+        loop {
+            let ty = self.plan()[x].ty.clone();
+            let axis = ty.rank() - 2;
+            let rows = ty.shape[axis];
+            if rows == 1 {
+                return x;
+            }
+            let half = rows.div_ceil(2);
+            let mut shape = ty.shape.clone();
+            shape[axis] = half;
+            let part = stream(shape, ty.elem);
+            let plan = self.plan();
+            let low = plan.add(What::Rows(x, 0, half), part.clone(), loc, None);
+            let high = plan.add(What::Rows(x, rows - half, half), part, loc, None);
+            let args = vec![Arg::Node(low), Arg::Node(high)];
+            x = plan.alu("max", args, ty.elem, loc);
+        }
+    }
+}
+
+fn swapped(shape: &[usize]) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    let n = shape.len();
+    shape.swap(n - 2, n - 1);
+    shape
+}
