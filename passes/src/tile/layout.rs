@@ -1,0 +1,152 @@
+//! Where each value is cut, decided before anything is tiled.
+//!
+//! Values that meet lane by lane in a pipeline, as partial sum and sum, or as the same lanes under another shape are
+//! of one class and are cut alike. `stream.heads` and `stream.merge` demand that no head of their class straddles two
+//! tiles and put the heads side by side; every other class is cut evenly, and its heads are tiled one by one.
+//! Views of inputs and constants belong to no class, because they can be cut anywhere; parts and concatenations of
+//! lanes have the tiles that they come from.
+
+use super::Limits;
+use super::cuts::{self, Cut};
+use std::collections::BTreeMap;
+use tspc_ir::{Diagnostic, Entity, Module, Op, Opcode, Value};
+
+/// What `stream.heads` or `stream.merge` asks of a class.
+#[derive(Clone, Copy)]
+struct Demand {
+    heads: usize,
+    tile: usize,
+    op: Op,
+}
+
+/// The classes of a module's values.
+pub struct Layouts {
+    /// Per value, one nearer to the representative of its class.
+    parent: Vec<usize>,
+    /// By representative.
+    demands: BTreeMap<usize, Demand>,
+    lanes: usize,
+}
+
+impl Layouts {
+    /// Analyses a module; an error names two ops that ask for different cuts of one value.
+    pub fn new(module: &Module, limits: &Limits) -> Result<Layouts, Diagnostic> {
+        let mut layouts = Layouts {
+            parent: (0..module.values().count()).collect(),
+            demands: BTreeMap::new(),
+            lanes: limits.lanes,
+        };
+        let free = free(module);
+        let mut demands = Vec::new();
+        for &op in module.body_ops() {
+            let data = &module[op];
+            let joined: Vec<Value> = match data.opcode {
+                Opcode::StreamPipeline => data.operands.clone(),
+                Opcode::StreamPass => data.operands.iter().skip(2).copied().collect(),
+                Opcode::StreamRows => data.operands.clone(),
+                Opcode::StreamHeads | Opcode::StreamMerge => {
+                    demands.push(demand(module, op, limits)?);
+                    data.operands.clone()
+                }
+                _ => continue,
+            };
+            let reshapes = matches!(data.opcode, Opcode::StreamHeads | Opcode::StreamMerge);
+            let first = data.results[0];
+            let heads = |v: Value| module.ty(v).lead(2);
+            let joined = joined
+                .into_iter()
+                .filter(|&v| reshapes || heads(v) == heads(first));
+            for v in joined.chain(data.results.iter().copied()) {
+                if free[v.index()] && free[first.index()] {
+                    layouts.join(v, first);
+                }
+            }
+        }
+        for demand in demands {
+            let class = layouts.find(module[demand.op].results[0].index());
+            let first = *layouts.demands.entry(class).or_insert(demand);
+            if (first.heads, first.tile) != (demand.heads, demand.tile) {
+                let wants = |d: Demand| format!("{} heads in tiles of {} lanes", d.heads, d.tile);
+                let message = format!(
+                    "a value is cut in two ways: {}, and {}",
+                    wants(first),
+                    wants(demand)
+                );
+                let here = module.place(demand.op).label(wants(demand));
+                return Err(
+                    Diagnostic::new(message, here).with(module.place(first.op).label(wants(first)))
+                );
+            }
+        }
+        Ok(layouts)
+    }
+
+    /// Whether the heads of this value lie side by side in the lanes.
+    pub fn packed(&self, value: Value) -> bool {
+        self.demands.contains_key(&self.find(value.index()))
+    }
+
+    /// The tiles of a value; where heads lie side by side, of all of them, else of one head.
+    pub fn cuts(&self, module: &Module, value: Value) -> Vec<Cut> {
+        let ty = module.ty(value);
+        match self.demands.get(&self.find(value.index())) {
+            Some(d) if ty.rank() == 3 => cuts::dealt(ty.shape[0], ty.last(), d.tile),
+            Some(d) => cuts::dealt(d.heads, ty.last() / d.heads, d.tile),
+            None => cuts::even(ty.last(), self.lanes),
+        }
+    }
+
+    fn find(&self, mut value: usize) -> usize {
+        while self.parent[value] != value {
+            value = self.parent[value];
+        }
+        value
+    }
+
+    /// The smaller number represents both, so that the result does not depend on the order.
+    fn join(&mut self, a: Value, b: Value) {
+        let (a, b) = (self.find(a.index()), self.find(b.index()));
+        self.parent[a.max(b)] = a.min(b);
+    }
+}
+
+fn demand(module: &Module, op: Op, limits: &Limits) -> Result<Demand, Diagnostic> {
+    let data = &module[op];
+    let shaped = match data.opcode {
+        Opcode::StreamHeads => data.results[0],
+        _ => data.operands[0],
+    };
+    let tile = data.attrs.size("tile");
+    let tile = tile.map_err(|e| Diagnostic::new(e, module.place(op)))?;
+    if tile > limits.lanes {
+        let message = format!("a tile has at most {} lanes, not {tile}", limits.lanes);
+        return Err(Diagnostic::new(message, module.place(op)));
+    }
+    Ok(Demand {
+        heads: module.ty(shaped).shape[0],
+        tile,
+        op,
+    })
+}
+
+/// By value, whether the layout decides how it is cut.
+fn free(module: &Module) -> Vec<bool> {
+    let mut free = vec![false; module.values().count()];
+    let mut constant = free.clone();
+    for &op in module.body_ops() {
+        let data = &module[op];
+        let any = data.operands.iter().any(|v| free[v.index()]);
+        let folded = data.operands.iter().all(|v| constant[v.index()]);
+        let decides = match data.opcode {
+            Opcode::StreamPass | Opcode::StreamPipeline => true,
+            Opcode::StreamHeads => !folded,
+            Opcode::StreamRows | Opcode::StreamMerge | Opcode::StreamTranspose => any,
+            _ => false,
+        };
+        for v in &data.results {
+            free[v.index()] = decides;
+            constant[v.index()] = folded && !decides;
+        }
+    }
+    free
+}
