@@ -5,15 +5,34 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
+use crate::files::{self, NoProgram};
+use crate::ir::Diagnostic;
 use crate::machine::Machine;
 
-/// Why a command ends with exit code 1: the message is printed after `error: `.
+/// Why a command ends with exit code 1, ready to print.
 #[derive(Debug)]
-pub struct Failure(pub String);
+pub struct Failure(String);
 
 impl From<String> for Failure {
+    /// A message of one or more lines.
     fn from(message: String) -> Failure {
-        Failure(message)
+        Failure(format!("error: {message}\n"))
+    }
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(diagnostics: Vec<Diagnostic>) -> Failure {
+        let all: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+        Failure(all.join("\n"))
+    }
+}
+
+impl From<NoProgram> for Failure {
+    fn from(error: NoProgram) -> Failure {
+        match error {
+            NoProgram::File(message) => Failure::from(message),
+            NoProgram::Listing(diagnostics) => Failure::from(diagnostics),
+        }
     }
 }
 
@@ -21,7 +40,8 @@ impl From<String> for Failure {
 #[command(
     name = "tspc",
     about = "A compiler for the Tensor Streaming Processor",
-    after_help = "Exit codes: 0 ok; 1 bad input; 2 usage."
+    after_help = "Exit codes: 0 ok; 1 bad input, violation or fault; 2 usage.\n\
+                  Results go to standard output or to the file of `-o`, which is written whole or not at all."
 )]
 struct Cli {
     #[command(flatten)]
@@ -52,25 +72,33 @@ impl MachineArgs {
         let machine = match Machine::named(&self.machine) {
             Some(machine) => machine,
             None => {
-                let text = crate::files::read_text(self.machine.as_ref())?;
+                let text = files::read_text(self.machine.as_ref())?;
                 Machine::from_json(&text, &self.machine)
             }
         };
         let set: Vec<&str> = self.set.iter().map(String::as_str).collect();
         machine
             .and_then(|m| m.with(&set))
-            .map_err(|e| Failure(e.to_string()))
+            .map_err(|e| Failure::from(e.to_string()))
     }
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Assemble a listing into a program
+    Asm(commands::asm::Asm),
+    /// Print the listing of a program, with cycles; it assembles back to the same bytes
+    Disasm(commands::asm::Disasm),
+    /// Check a program: every operand, every resource, every cycle
+    Check(commands::check::Check),
+    /// Check a program, then run it cycle by cycle on real data
+    Sim(commands::sim::Sim),
+    /// Read, verify and print IR text, run passes over it, or compile it to a program
+    Opt(commands::opt::Opt),
+    /// List the passes with their options
+    Passes(commands::passes::Passes),
     /// Print the numbers of the machine file with status and source
-    Machine {
-        /// Report as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Machine(commands::machine::Numbers),
 }
 
 /// Parses the arguments, runs the command, gives the exit code.
@@ -83,8 +111,8 @@ pub fn main() -> ExitCode {
         .and_then(run);
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(message)) => {
-            eprintln!("error: {message}");
+        Err(Failure(text)) => {
+            eprint!("{text}");
             ExitCode::FAILURE
         }
     }
@@ -93,6 +121,12 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let machine = cli.machine.load()?;
     match &cli.command {
-        Command::Machine { json } => commands::machine::machine(&machine, *json),
+        Command::Asm(args) => commands::asm::assemble(args),
+        Command::Disasm(args) => commands::asm::disassemble(args),
+        Command::Check(args) => commands::check::check(args, &machine),
+        Command::Sim(args) => commands::sim::sim(args, &machine),
+        Command::Opt(args) => commands::opt::opt(args, &machine),
+        Command::Passes(args) => commands::passes::passes(args),
+        Command::Machine(args) => commands::machine::machine(args, &machine),
     }
 }

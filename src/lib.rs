@@ -4,12 +4,17 @@
 //! It holds no knowledge of the chip: it connects the crates below it.
 
 pub mod cli;
+pub mod compiler;
 mod commands;
 mod files;
+mod progress;
+mod tensors;
 
 pub use tspc_check as check;
 pub use tspc_codegen as codegen;
 pub use tspc_ir as ir;
 pub use tspc_machine as machine;
+pub use tspc_passes as passes;
+pub use tspc_frontend_bert as bert;
 pub use tspc_program as program;
 pub use tspc_sim as sim;

@@ -426,6 +426,50 @@ fn tsp_evaluates_fp16_as_stream() {
 }
 
 #[test]
+fn tsp_writes_take_every_nth_vector_and_distributors_move_whole_elements() {
+    // Lane 16s+j of the map is j+1, so lanes move down by one within a superlane; its last lane becomes 0.
+    let map: Vec<i8> = (0..320).map(|l: i32| (l % 16 + 1) as i8).collect();
+    let map = tspc_ir::ConstData::i8s(&[1, 320], &map).unwrap();
+    let mut pool = ConstPool::default();
+    let name = map.hash().short();
+    pool.add(map);
+    let mut text = format!(
+        "module @t() {{\n%90 = tsp.image() {{value = ref<1x320xi8, \"{name}\">, byte = 0}} : mem<1xi8>\n\
+         %91 = tsp.read(%90) {{start = 0, step = 0, count = 7, interval = 1}} : seq<7xi8>\n"
+    );
+    for b in 0..2 {
+        text += &format!(
+            "%{b} = tsp.input() {{name = \"x\", elem = i16, rows = 7, cols = 320, tile = 0, byte = {b}}} : mem<7xi8>\n\
+             %1{b} = tsp.read(%{b}) {{start = 0, step = 1, count = 7, interval = 1}} : seq<7xi8>\n"
+        );
+    }
+    text += "%20 = tsp.join(%10, %11) {elem = i16} : seq<7xi16>\n\
+             %21 = tsp.distribute(%20, %91) : seq<7xi16>\n";
+    for b in 0..2 {
+        text += &format!(
+            "%3{b} = tsp.write(%21) {{byte = {b}, start = 1, step = -1, words = 2, first = 1, interval = 3, count = 2}} : mem<2xi8>\n\
+             tsp.output(%3{b}) {{name = \"y\", elem = i16, rows = 2, cols = 320, tile = 0, byte = {b}}}\n"
+        );
+    }
+    let module = parse("t.tspc", &(text + "}\n"), &pool).unwrap_or_else(|d| panic!("{d}"));
+    let x: Vec<i16> = (0..7 * 320).map(|i| (i * 37 - 3000) as i16).collect();
+    let want: Vec<i16> = [4, 1]
+        .iter()
+        .flat_map(|row| (0..320).map(move |l| (row, l)))
+        .map(|(row, l)| {
+            if l % 16 == 15 {
+                0
+            } else {
+                x[row * 320 + l + 1]
+            }
+        })
+        .collect();
+    let x = Array::new([7, 320], Data::I16(x.clone())).unwrap();
+    let got = evaluate(&module, &inputs(&[("x", x)])).unwrap_or_else(|d| panic!("{d}"));
+    assert_eq!(got["y"].data, Data::I16(want));
+}
+
+#[test]
 fn tsp_errors_name_the_op() {
     let fails = |lines: &str| {
         let module = read(&format!(

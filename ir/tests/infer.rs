@@ -230,6 +230,14 @@ fn tsp_ops_refuse() {
                 "should be below 19",
             ),
             (
+                "%9 = tsp.write(%1) {byte = 0, start = 0, step = 1, words = 7, first = 2, interval = 3, count = 7} : mem<7xi8>",
+                "2 and 20 should be below 20",
+            ),
+            (
+                "%9 = tsp.write(%1) {byte = 0, start = 0, step = 1, words = 1, interval = 0, count = 1} : mem<1xi8>",
+                "interval is 0",
+            ),
+            (
                 "%9 = tsp.write(%1, %0) {byte = 0, start = 0, step = 1, words = 20} : mem<20xi8>",
                 "the buffer is mem<1xi8>",
             ),
@@ -262,7 +270,7 @@ fn tsp_ops_refuse() {
                 "the partial sum is seq<20xi8>",
             ),
             (
-                "%9 = tsp.distribute(%4, %1) : seq<20xi32>",
+                "%9 = tsp.distribute(%1, %4) : seq<20xi8>",
                 "should have elements i8 or u8",
             ),
             (

@@ -8,7 +8,7 @@ use crate::report::Log;
 use crate::rule::Rule;
 use crate::token::{Maker, Token};
 
-const WORDS_PER_SLICE: usize = 8192;
+pub(crate) const WORDS_PER_SLICE: usize = 8192;
 const WORD_BYTES: usize = 320;
 const SUPERLANES: usize = 20;
 
@@ -85,7 +85,7 @@ impl<'a> Memory<'a> {
             for word in first..first + segment.bytes.len() / WORD_BYTES {
                 memory.claim(
                     word,
-                    Token::image(word),
+                    Token::image((word % WORDS_PER_SLICE) as u16, word),
                     "image",
                     || format!("segment {i}"),
                     log,
@@ -95,8 +95,9 @@ impl<'a> Memory<'a> {
         memory.segments.sort_unstable_by_key(|s| s.0);
         for input in &program.inputs {
             for (run, byte) in planes_of(input) {
-                let token = Token::INPUT.of_value(byte, input.elem.bytes());
                 for word in words_of(&run) {
+                    let token = Token::input((word % WORDS_PER_SLICE) as u16)
+                        .of_value(byte, input.elem.bytes());
                     memory.claim(word, token, "inputs", || format!("`{}`", input.name), log);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tspc_program::{ElemType, Hemisphere, Instr, MxmQueue, Stream, Unit};
+use tspc_program::{ElemType, Hemisphere, Instr, MxmQueue, Source, Stream, Unit};
 
 use crate::follow::{Chip, Now, outward};
 use crate::lines::{Point, Spot};
@@ -163,6 +163,16 @@ impl Chip<'_> {
             self.violation(Rule::WeightForm, now, || {
                 format!("installs {asked}, {there} is loaded")
             });
+        }
+        let timed = self.uses.of_site(now.site).iter().find_map(|&i| {
+            match self.program.uses[i as usize].source {
+                Source::Clock { cycle } => Some(cycle),
+                _ => None,
+            }
+        });
+        if let Some(cycle) = timed.filter(|cycle| *cycle != now.cycle) {
+            let message = || format!("expected in cycle {cycle}");
+            self.violation(Rule::InstallTime, now, message);
         }
         for j in (0..n).filter(|j| spare.loaded & 1 << j != 0) {
             self.compare(now, j, spare.groups[usize::from(j)], || {

@@ -30,7 +30,7 @@ rules! {
     GroupAlignment "group-alignment" structure "A group of streams starts at a multiple of its size.";
     GroupRange "group-range" structure "`lw` loads a group that the plane has, in every iteration, and `iw` installs between the least and the greatest number of groups.";
     BankExit "bank-exit" structure "Addresses stay in their bank, in every iteration, segment and run.";
-    UseSource "use-source" structure "A `uses` record names sites and iterations that are dispatched.";
+    UseSource "use-source" structure "A `uses` record names iterations that are dispatched, or words that a slice has.";
     MachineMismatch "machine-mismatch" machine "The program was compiled for this machine: name and hash agree.";
     TextCapacity "text-capacity" machine "The program text fits in the slices reserved for it.";
     TextSlice "text-slice" machine "Slices of program text hold no data and are not accessed.";
@@ -39,7 +39,7 @@ rules! {
     UseTwice "use-twice" machine "No operand, in no iteration, is covered by two `uses` records.";
     UseUnknown "use-unknown" machine "Every `uses` record is for operands that are taken.";
     OperandMissing "operand-missing" machine "Where and when an operand is taken there is a value.";
-    OperandMismatch "operand-mismatch" machine "An operand was made by the dispatch that `uses` names.";
+    OperandMismatch "operand-mismatch" machine "An operand was made by the dispatch that `uses` names; a word that the host wrote is the one that it names.";
     ByteOrder "byte-order" machine "Byte k of an operand or of an output is byte k of the value that was made, if that has several.";
     ValueLost "value-lost" machine "A moving value is not replaced before the consumer that `uses` names has taken it (reported at the replacer).";
     StreamConflict "stream-conflict" machine "One producer at most drives a (direction, stream, stream register, cycle).";
@@ -60,6 +60,7 @@ rules! {
     OpTypes "op-types" machine "The types of operands and result are legal for the operation.";
     LwTooEarly "lw-too-early" machine "`lw` waits until the plane's `iw` is over.";
     IwGroups "iw-groups" machine "`iw` installs groups that were all loaded since the last `iw`.";
+    InstallTime "install-time" machine "`iw` dispatches in the cycle that `uses` names, if it names one.";
     WeightForm "weight-form" machine "Loads since the last `iw`, the `iw` and the activations agree on int8 or fp16, and on the K half.";
     ActTooEarly "act-too-early" machine "No activation dispatches while the plane's `iw` installs.";
     ActWithoutWeights "act-without-weights" machine "An activation meets installed weights.";

@@ -107,7 +107,7 @@ impl Sites {
     pub(crate) fn describe(&self, token: Token) -> String {
         match token.maker() {
             Maker::Nobody => "nothing".into(),
-            Maker::Image => "the initial image or an input".into(),
+            Maker::Image(word) => format!("the initial image or an input, word {word}"),
             Maker::Mixed(_) => "several scatters".into(),
             Maker::Dispatch { site, iteration } => match self.site(site) {
                 Some(Site { queue, index }) => {

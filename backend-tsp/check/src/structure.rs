@@ -3,9 +3,12 @@
 //! After: if no rule that stops is broken, every site, word, run and record can be followed without further checks.
 
 use tspc_machine::Machine;
-use tspc_program::{Consumer, Instr, IoEntry, Program, QueueId, Site, Source, Use, WordRun};
+use tspc_program::{
+    Consumer, INSTALL_TIME, Instr, IoEntry, Program, QueueId, Source, Use, WordRun,
+};
 
 use crate::instruction::{self, is_text_slice};
+use crate::memory::WORDS_PER_SLICE;
 use crate::report::{Log, Place, consumer_name};
 use crate::rule::Rule;
 use crate::sites::Sites;
@@ -190,6 +193,15 @@ pub(crate) fn check_uses(
                 .get(entry as usize)
                 .is_some_and(|r| (run as usize) < r.len()),
         };
+        let timed = matches!(u.source, Source::Clock { .. });
+        if timed != (u.slot == INSTALL_TIME) {
+            let message = format!(
+                "record {i}: {} slot {}: expected the clock for slot {INSTALL_TIME} of an iw and for nothing else",
+                consumer_name(u.consumer),
+                u.slot
+            );
+            log.part(Rule::Form, "uses", message);
+        }
         if !consumer || u.count == 0 || u.loc as usize >= program.locations.len() {
             let message = format!(
                 "record {i}: {} slot {}, {} iterations, location {} of {}",
@@ -201,32 +213,35 @@ pub(crate) fn check_uses(
             );
             log.part(Rule::Form, "uses", message);
         }
-        if let Source::Dispatch { site, first, step } = u.source {
-            let made = sites.number(site).map_or(0, |s| sites.times(s).count);
-            let last = i64::from(first) + i64::from(step) * (i64::from(u.count) - 1);
-            if first >= made || !(0..i64::from(made)).contains(&last) {
-                log.part(
-                    Rule::UseSource,
-                    "uses",
-                    missing_source(i, u, site, last, made),
-                );
+        let (made, step) = match u.source {
+            Source::Dispatch { site, step, .. } => {
+                let made = sites.number(site).map_or(0, |s| sites.times(s).count);
+                (made, i64::from(step))
             }
+            Source::Image { step, .. } => (WORDS_PER_SLICE as u32, i64::from(step)),
+            Source::Clock { .. } => (1, 0),
+        };
+        let first = u.source.first();
+        let last = i64::from(first) + step * (i64::from(u.count) - 1);
+        if first >= made || !(0..i64::from(made)).contains(&last) {
+            log.part(Rule::UseSource, "uses", missing_source(i, u, last, made));
         }
     }
 }
 
-fn missing_source(i: usize, u: &Use, site: Site, last: i64, made: u32) -> String {
-    format!(
-        "record {i}: {} slot {} from iterations {:?} … {last} of {}[{}], which has {made}",
-        consumer_name(u.consumer),
-        u.slot,
-        match u.source {
-            Source::Dispatch { first, .. } => i64::from(first),
-            Source::Image => 0,
-        },
-        site.queue,
-        site.index
-    )
+fn missing_source(i: usize, u: &Use, last: i64, made: u32) -> String {
+    let consumer = consumer_name(u.consumer);
+    let (slot, first) = (u.slot, u.source.first());
+    match u.source {
+        Source::Dispatch { site, .. } => format!(
+            "record {i}: {consumer} slot {slot} from iterations {first} … {last} of {}[{}], which has {made}",
+            site.queue, site.index
+        ),
+        Source::Image { .. } => format!(
+            "record {i}: {consumer} slot {slot} from words {first} … {last}, a slice has {made}"
+        ),
+        Source::Clock { .. } => format!("record {i}: {consumer} slot {slot} from the clock"),
+    }
 }
 
 /// Every operand is covered by exactly one record.
@@ -247,7 +262,8 @@ pub(crate) fn check_cover(
                 .chunk_by(|a, b| program.uses[*a as usize].slot == program.uses[*b as usize].slot)
             {
                 let slot = program.uses[same[0] as usize].slot;
-                if usize::from(slot) >= SLOTS || taken & 1 << slot == 0 {
+                let timed = slot == INSTALL_TIME && matches!(instr, Instr::Iw { .. });
+                if !timed && (usize::from(slot) >= SLOTS || taken & 1 << slot == 0) {
                     let place = Place::Dispatch {
                         site: number,
                         iteration: 0,

@@ -1,7 +1,8 @@
 //! Tokens: who made a value, in place of the value.
 //!
 //! A token packs the maker (a dispatch, the host or nobody) with two things that verbatim copies inherit: which byte of
-//! a wider value this is, and which image word the bytes are. Equality of makers ignores these.
+//! a wider value this is, and which image word the bytes are. Equality of makers ignores these. What the host made has
+//! the word's address in its slice in the place of the iteration.
 
 /// 25 bits of site, 16 of iteration, 3 of byte, 20 of image word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +26,8 @@ pub(crate) const MAX_SITES: usize = MIXED as usize;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Maker {
     Nobody,
-    Image,
+    /// The image or an input: the word's address in its slice.
+    Image(u16),
     /// Several scatters: index of the superlanes' tokens in the memory's side table.
     Mixed(usize),
     Dispatch {
@@ -36,12 +38,14 @@ pub(crate) enum Maker {
 
 impl Token {
     pub(crate) const NOTHING: Token = Token(NOTHING << SITE | INHERITED);
-    /// A word that the host wrote.
-    pub(crate) const INPUT: Token = Token(IMAGE << SITE | INHERITED);
+    /// The word at `addr` of a slice, written by the host.
+    pub(crate) fn input(addr: u16) -> Token {
+        Token(IMAGE << SITE | u64::from(addr) << ITERATION | INHERITED)
+    }
 
-    /// Word number `word` of the initial image.
-    pub(crate) fn image(word: usize) -> Token {
-        Token(IMAGE << SITE | ANY_BYTE << BYTE | word as u64)
+    /// The same, being word number `word` of the initial image.
+    pub(crate) fn image(addr: u16, word: usize) -> Token {
+        Token(Token::input(addr).0 & !NO_WORD | word as u64)
     }
 
     /// `site` < [`MAX_SITES`]; `iteration` ≤ 65535.
@@ -60,7 +64,7 @@ impl Token {
     pub(crate) fn maker(self) -> Maker {
         match self.0 >> SITE {
             NOTHING => Maker::Nobody,
-            IMAGE => Maker::Image,
+            IMAGE => Maker::Image((self.0 >> ITERATION) as u16),
             MIXED => Maker::Mixed((self.0 & ((1 << SITE) - 1)) as usize),
             site => {
                 let iteration = (self.0 >> ITERATION) as u32 & 0xFFFF;
@@ -121,7 +125,7 @@ impl Token {
         self.0 >> ITERATION == other.0 >> ITERATION
     }
 
-    /// The token of `iterations` later; the caller has checked that the site has them.
+    /// The token of `iterations` (or words) later; the caller has checked that there are as many.
     pub(crate) fn later(self, iterations: i64) -> Token {
         Token(self.0.wrapping_add((iterations as u64) << ITERATION))
     }
@@ -142,14 +146,16 @@ mod tests {
             }
         );
         assert_eq!(t.constant(), None);
-        let copy = t.copying(Token::image(720_895));
+        let copy = t.copying(Token::image(8191, 720_895));
         assert!(copy.same_maker(t) && copy.constant() == Some(720_895));
-        assert_eq!(copy.copying(Token::INPUT).constant(), None);
-        assert_eq!(t.copying(Token::INPUT.of_value(3, 4)).byte(), Some(3));
+        assert_eq!(copy.copying(Token::input(5)).constant(), None);
+        assert_eq!(t.copying(Token::input(5).of_value(3, 4)).byte(), Some(3));
         assert_eq!([t.byte(), t.of_value(0, 1).byte(), copy.byte()], [None; 3]);
         assert!(t.later(-5).same_maker(Token::dispatch(7, 65_530)));
         assert_eq!(Token::mixed(3).maker(), Maker::Mixed(3));
         assert_eq!(t.copying(Token::mixed(3)), t);
-        assert!(Token::NOTHING.is_nothing() && Token::INPUT.maker() == Maker::Image);
+        assert!(Token::NOTHING.is_nothing());
+        assert!(Token::input(7).later(1).same_maker(Token::image(8, 3)));
+        assert_eq!(Token::image(8191, 3).maker(), Maker::Image(8191));
     }
 }

@@ -3,13 +3,13 @@
 //! Before: the program's structure is sound. Holds: the token that a record names for an iteration is found in
 //! constant time as iterations go up.
 
-use tspc_program::{Consumer, Program, Source, Use};
+use tspc_program::{Consumer, INSTALL_TIME, Program, Source, Use};
 
 use crate::sites::Sites;
 use crate::token::Token;
 
-/// Operand slots of an instruction: 0…39 (`iw` of 40 groups).
-pub(crate) const SLOTS: usize = 40;
+/// Operand slots of an instruction: 0…39 (`iw` of 40 groups). Behind them is the time of an `iw`, no operand.
+pub(crate) const SLOTS: usize = INSTALL_TIME as usize;
 
 /// Records by consumer.
 #[derive(Default)]
@@ -141,7 +141,8 @@ impl Walk {
             self.from = u.first;
             self.until = u.first.saturating_add(u.count);
             (self.token, self.step) = match u.source {
-                Source::Image => (Token::INPUT, 0),
+                Source::Image { word, step } => (Token::input(word), i64::from(step)),
+                Source::Clock { .. } => return None,
                 Source::Dispatch { site, first, step } => {
                     (Token::dispatch(sites.number(site)?, first), i64::from(step))
                 }
@@ -202,7 +203,7 @@ mod tests {
             slot: 0,
             first,
             count,
-            source: Source::Image,
+            source: Source::Image { word: 0, step: 0 },
             loc: 0,
         }
     }

@@ -160,7 +160,7 @@ fn maps_may_be_copied_within_memory() {
     b.takes(again, [0], 1, made_by(copied));
     let get = b.at(Unit::Mem(East, 8), 8, gather(e(9), 0, e(0)));
     b.takes(get, [1], 1, made_by(again));
-    b.takes(get, 4..24, 1, Source::Image);
+    b.gathers_image(get, |k| k);
     assert_accepted(&b.program);
 }
 
@@ -196,7 +196,7 @@ fn half_program() -> Build {
             39,
             1,
         );
-        b.takes(from, [0], 40, Source::Image);
+        b.reads_image(from, 40);
         b.takes(lw, [s], 40, made_by(from));
     }
     let iw = b.at(

@@ -1,10 +1,11 @@
 //! Every small change of an accepted program's cycles, streams, addresses, units or instructions is rejected, with
 //! `uses` left alone.
 //!
-//! The programs read every image word that they have, so that a changed address always leaves the image: which of
-//! two image words a read takes is not recorded in `uses`.
+//! Beside every word of the image and of an input there are others, so that a changed address finds a word too.
 
 mod build;
+
+use std::collections::BTreeSet;
 
 use build::*;
 use tspc_program::*;
@@ -278,7 +279,35 @@ fn parts(part: &MemPart) -> Vec<MemPart> {
     all
 }
 
+/// With the words after those that the host writes, and those of the other bank, in the image too.
+fn crowded(program: &Program) -> Program {
+    let segments = program
+        .image
+        .iter()
+        .map(|s| (s.hemi, s.slice, s.addr, s.bytes.len() / LANES));
+    let runs = program.inputs.iter().flat_map(|x| x.runs());
+    let runs = runs.map(|r| (r.hemi, r.slice, r.addr, r.count as usize));
+    let there: BTreeSet<_> = segments
+        .chain(runs)
+        .flat_map(|(hemi, slice, addr, n)| (addr..).take(n).map(move |word| (hemi, slice, word)))
+        .collect();
+    let beside = |&(hemi, slice, word)| [(hemi, slice, word + 1), (hemi, slice, word ^ 4096)];
+    let beside: BTreeSet<_> = there.iter().flat_map(beside).collect();
+    let mut program = program.clone();
+    let more = beside
+        .difference(&there)
+        .map(|&(hemi, slice, addr)| ImageSegment {
+            hemi,
+            slice,
+            addr,
+            bytes: vec![1; LANES],
+        });
+    program.image.extend(more);
+    program
+}
+
 fn assert_all_rejected(name: &str, program: &Program) {
+    let program = &crowded(program);
     assert!(report(program).accepted(), "{name}");
     let mut count = 0;
     let mut reject = |mutant: &Program, what: String| {

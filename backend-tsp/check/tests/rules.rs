@@ -3,7 +3,7 @@
 mod build;
 
 use build::*;
-use tspc_check::{Rule, VIOLATIONS_KEPT, check};
+use tspc_check::{Rule, VIOLATIONS_KEPT, Violation, check};
 use tspc_machine::Machine;
 use tspc_program::*;
 
@@ -62,6 +62,7 @@ fn breaking(rule: Rule) -> (Program, Machine) {
         Rule::GroupRange
         | Rule::LwTooEarly
         | Rule::IwGroups
+        | Rule::InstallTime
         | Rule::WeightForm
         | Rule::ActTooEarly
         | Rule::ActWithoutWeights
@@ -290,7 +291,7 @@ fn of_memory(rule: Rule) -> Program {
             b.image(East, 5, 0, 1, 0);
             let from = b.fetch(East, 5, 39, w(1), 0);
             let site = b.at(Unit::Mem(East, 0), 40, both);
-            b.takes(site, [0], 1, Source::Image);
+            b.reads_image(site, 1);
             b.takes(site, [2], 1, made_by(from));
         }
         Rule::WriteToRead => {
@@ -313,13 +314,13 @@ fn of_memory(rule: Rule) -> Program {
             let map = b.at(Unit::Mem(East, 0), 40, read(e(1), 200, 0));
             b.takes(map, [0], 1, made_by(to));
             let get = mapped(b, map);
-            b.takes(get, 4..24, 1, Source::Image);
+            b.gathers_image(get, |k| k);
         }
         Rule::MapRange => {
             b.image_bytes(East, 0, 50, word_map(|k| if k == 19 { 4096 } else { k }));
             let map = b.fetch(East, 0, 40, e(1), 50);
             let get = mapped(b, map);
-            b.takes(get, 4..24, 1, Source::Image);
+            b.gathers_image(get, |k| k);
         }
         _ => unreachable!(),
     }
@@ -420,6 +421,14 @@ fn of_planes(rule: Rule) -> Program {
     // More of what the matrix program has, on plane 3: a row that is in flight already, a load of stream 0…15.
     let odd = |queue| Unit::Mxm(East, 1, queue);
     match rule {
+        Rule::InstallTime => {
+            retarget(
+                &mut b.program,
+                iw,
+                INSTALL_TIME,
+                Source::Clock { cycle: 41 },
+            );
+        }
         Rule::GroupRange => set(&mut b.program, iw, |i| *i = Instr::Iw { n: 9, f16: None }),
         Rule::LwTooEarly => load_again(b, plane2(MxmQueue::Weight), 42, None),
         Rule::IwGroups => {
@@ -543,6 +552,55 @@ fn a_wrong_number_of_queues_is_a_violation() {
     assert_eq!(rules(&p), [Rule::Form]);
     p.queues.clear();
     assert_eq!(rules(&p), [Rule::Form]);
+}
+
+#[test]
+fn words_of_the_image_are_told_apart() {
+    // Another row of the input, in every iteration; other rows from the second on; and the word that `uses` names.
+    for (addr, step, wrong) in [(101, 1, 8), (100, 0, 7), (100, 1, 0)] {
+        let mut c = copy_program();
+        // Rows 101… of the input go to 108.
+        c.build.image(West, 3, 108, 1, 0);
+        set(&mut c.build.program, c.read, |i| {
+            *i = read(e(0), addr, step)
+        });
+        let report = report(&c.build.program);
+        let at = |v: &Violation| v.rule == Rule::OperandMismatch && v.site == Some(c.read);
+        assert_eq!(report.violations.iter().filter(|v| at(v)).count(), wrong);
+        assert_eq!(report.total, wrong as u64);
+        if wrong == 8 {
+            assert_eq!(
+                report.violations[0].message,
+                "slot 0: MEM_W3 word 101 is from the initial image or an input, word 101, \
+                 expected from the initial image or an input, word 100"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_clock_is_for_the_time_of_an_iw() {
+    let mut c = copy_program();
+    retarget(&mut c.build.program, c.alu, 0, Source::Clock { cycle: 6 });
+    assert_eq!(rules(&c.build.program), [Rule::Form]);
+    let mut c = copy_program();
+    c.build
+        .takes(c.alu, [INSTALL_TIME], 1, Source::Clock { cycle: 6 });
+    assert_eq!(rules(&c.build.program), [Rule::UseUnknown]);
+}
+
+#[test]
+fn a_source_is_a_word_that_a_slice_has() {
+    for (word, step) in [(8185, 1), (6, -1), (8192, 0)] {
+        let mut c = copy_program();
+        retarget(
+            &mut c.build.program,
+            c.read,
+            0,
+            Source::Image { word, step },
+        );
+        assert_eq!(rules(&c.build.program), [Rule::UseSource]);
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn twenty_million_dispatches_in_four_seconds() {
             read(e(id as u8), 0, 0),
         );
         for site in &sites {
-            b.takes(*site, [0], 65_536, Source::Image);
+            b.reads_image(*site, 65_536);
         }
         reads.push(sites);
     }

@@ -49,7 +49,7 @@ impl Dice {
             },
             _ => MemAccess::Direct {
                 addr: self.word(64),
-                step: self.word(3) as i16 - 1,
+                step: (self.word(3) as i16).wrapping_sub(1),
             },
         };
         Some(MemPart {
@@ -106,8 +106,8 @@ impl Dice {
             }),
             (k, Unit::Mxm(_, _, MxmQueue::Weight)) if k < 5 => Instr::Lw {
                 j: self.byte(20),
-                step: self.byte(3) as i8 - 1,
-                b: 16 * self.byte(2),
+                step: (self.byte(3) as i8).wrapping_sub(1),
+                b: self.byte(2).wrapping_mul(16),
                 f16: self.half(),
             },
             (_, Unit::Mxm(_, _, MxmQueue::Weight)) => Instr::Iw {
@@ -172,8 +172,14 @@ impl Dice {
             },
             _ => Consumer::Instr(self.site()),
         };
-        let source = match self.roll(4) {
-            0 => Source::Image,
+        let source = match self.roll(5) {
+            0 => Source::Image {
+                word: self.word(64),
+                step: (self.word(3) as i16).wrapping_sub(1),
+            },
+            1 => Source::Clock {
+                cycle: self.word(50).into(),
+            },
             _ => Source::Dispatch {
                 site: self.site(),
                 first: self.word(2).into(),
@@ -182,7 +188,11 @@ impl Dice {
         };
         Use {
             consumer,
-            slot: self.byte(8),
+            slot: if matches!(source, Source::Clock { .. }) {
+                INSTALL_TIME
+            } else {
+                self.byte(8)
+            },
             first: self.word(2).into(),
             count: self.word(3).into(),
             source,

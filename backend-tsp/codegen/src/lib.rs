@@ -1,4 +1,4 @@
-//! The back end: select → place → schedule → allocate → emit, each fact written once.
+//! The back end: select → place → schedule → allocate → lower → emit, each fact written once.
 //!
 //! What it may not know: the names of the model's functions (softmax, LayerNorm, …); nor does it share code with the
 //! checker or the simulator, which derive everything again.
@@ -9,6 +9,7 @@ pub mod problem;
 mod allocate;
 mod emit;
 mod geometry;
+mod lower;
 mod place;
 mod run;
 mod schedule;
@@ -17,11 +18,13 @@ mod space;
 
 use std::fmt;
 
+use tspc_ir::stage::Tsp;
 use tspc_machine::Machine;
 use tspc_program::Program;
 
 pub use allocate::{Allocated, allocate};
 pub use emit::emit;
+pub use lower::lower_allocated;
 pub use place::{Place, Placed, place};
 pub use schedule::{Scheduled, schedule};
 pub use select::select;
@@ -43,10 +46,15 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Compiles a tiled `stream.*` module to a program.
-pub fn compile(module: &tspc_ir::Module, machine: &Machine) -> Result<Program, Refusal> {
+/// Lowers a tiled `stream.*` module to `tsp.*` with all facts of place, time and address.
+pub fn lower(module: &tspc_ir::Module, machine: &Machine) -> Result<Tsp, Refusal> {
     let placed = place(select(module, machine)?, machine)?;
     let scheduled = schedule(placed, machine)?;
     let allocated = allocate(scheduled, machine)?;
-    Ok(emit(&allocated, machine))
+    lower_allocated(&allocated, &module.name)
+}
+
+/// Compiles a tiled `stream.*` module to a program.
+pub fn compile(module: &tspc_ir::Module, machine: &Machine) -> Result<Program, Refusal> {
+    emit(&lower(module, machine)?, machine)
 }

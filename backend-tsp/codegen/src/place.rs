@@ -4,11 +4,13 @@
 //! one slice twice in a cycle; buffers that travel as one group (bytes of a VXM operand, writes of one
 //! result) share a hemisphere. Knows no cycle and no word.
 
+use std::collections::BTreeSet;
+
 use tspc_machine::Machine;
 use tspc_program::{Hemisphere, SLICES};
 
 use crate::Refusal;
-use crate::problem::{Buffer, BufferId, Chain, Feed, Origin, Problem};
+use crate::problem::{Buffer, BufferId, Chain, Feed, Origin, Problem, Write};
 
 /// Where a buffer lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +32,9 @@ pub struct Placed {
     pub places: Vec<Place>,
     /// Per chain: where its pass runs (West for a chain without one).
     pub passes: Vec<Hemisphere>,
+    /// Per hemisphere: planes that run passes. An fp16 unit keeps the odd plane still from its first load to its last
+    /// result, so a hemisphere with an fp16 pass has one.
+    pub planes: [u8; 2],
 }
 
 impl Placed {
@@ -41,13 +46,15 @@ impl Placed {
 
 /// Places a problem.
 pub fn place(problem: Problem, machine: &Machine) -> Result<Placed, Refusal> {
-    let passes = pass_hemispheres(&problem);
+    let planes = planes(&problem);
+    let passes = pass_hemispheres(&problem, planes);
     let hemispheres = buffer_hemispheres(&problem, &passes);
     let places = slices(&problem, &hemispheres, machine)?;
     Ok(Placed {
         problem,
         places,
         passes,
+        planes,
     })
 }
 
@@ -74,8 +81,27 @@ impl Unions {
     }
 }
 
-/// Passes that add up one sum stay on one side, since its partial sums do; the sums are dealt to the sides evenly.
-fn pass_hemispheres(problem: &Problem) -> Vec<Hemisphere> {
+/// The hemisphere of fp16 passes in a program with passes of both kinds; the other one runs int8 on both planes.
+const F16_SIDE: Hemisphere = Hemisphere::East;
+
+fn planes(problem: &Problem) -> [u8; 2] {
+    let runs = |f16: bool| {
+        let mut passes = problem.chains.iter().filter_map(|c| c.pass.as_ref());
+        passes.any(|p| p.install.f16.is_some() == f16)
+    };
+    match (runs(true), runs(false)) {
+        (true, true) => {
+            let mut planes = [2; 2];
+            planes[F16_SIDE.index()] = 1;
+            planes
+        }
+        (true, false) => [1; 2],
+        (false, _) => [2; 2],
+    }
+}
+
+/// Passes that add up one sum stay on one side, since its partial sums do; the sums are dealt to the sides by their planes.
+fn pass_hemispheres(problem: &Problem, planes: [u8; 2]) -> Vec<Hemisphere> {
     let mut writer = vec![None; problem.buffers.len()];
     let mut unions = Unions::new(problem.chains.len());
     for (c, chain) in problem.chains.iter().enumerate() {
@@ -94,27 +120,32 @@ fn pass_hemispheres(problem: &Problem) -> Vec<Hemisphere> {
         }
     }
     let mut work = vec![0u64; problem.chains.len()];
+    let mut f16 = vec![false; problem.chains.len()];
     for (c, chain) in problem.chains.iter().enumerate() {
         if let Some(pass) = &chain.pass {
-            // An fp16 pass holds both planes of a side.
-            work[unions.find(c)] +=
-                u64::from(chain.rows) * if pass.install.f16.is_some() { 2 } else { 1 };
+            work[unions.find(c)] += u64::from(chain.rows);
+            f16[unions.find(c)] |= pass.install.f16.is_some();
         }
     }
+    let mixed = planes[0] != planes[1];
     let mut load = [0u64; 2];
     let mut side = vec![Hemisphere::West; problem.chains.len()];
     for c in 0..problem.chains.len() {
         let root = unions.find(c);
-        if root == c {
-            side[c] = if load[1] < load[0] {
-                Hemisphere::East
-            } else {
-                Hemisphere::West
-            };
-            load[side[c].index()] += work[c];
-        } else {
+        if root != c {
             side[c] = side[root];
+            continue;
         }
+        // The time that each side would need.
+        let time = |h: usize| (load[h] + work[c]) * u64::from(planes[1 - h]);
+        side[c] = if mixed && f16[c] {
+            F16_SIDE
+        } else if time(1) < time(0) {
+            Hemisphere::East
+        } else {
+            Hemisphere::West
+        };
+        load[side[c].index()] += work[c];
     }
     side
 }
@@ -155,9 +186,9 @@ fn buffer_hemispheres(problem: &Problem, passes: &[Hemisphere]) -> Vec<Hemispher
     }
     let mut sums = vec![[0i64; 2]; n];
     let mut words = vec![0i64; n];
-    for b in 0..n {
+    for (b, votes) in votes.iter().enumerate() {
         let root = unions.find(b);
-        (0..2).for_each(|h| sums[root][h] += votes[b][h]);
+        (0..2).for_each(|h| sums[root][h] += votes[h]);
         words[root] += i64::from(problem.buffers[b].words);
     }
     let mut load = [0i64; 2];
@@ -184,15 +215,22 @@ fn buffer_hemispheres(problem: &Problem, passes: &[Hemisphere]) -> Vec<Hemispher
     side
 }
 
-/// Groups of buffers that are accessed in the same cycles: those of a chain's rows, those of each install segment.
+/// Groups of buffers that are accessed in the same cycles: those that a chain reads with those that it writes at one
+/// row, those of each install segment.
 fn simultaneous(chain: &Chain) -> Vec<Vec<BufferId>> {
-    let mut groups = vec![
-        chain
-            .row_reads()
-            .map(|r| r.buffer)
-            .chain(chain.writes.iter().map(|w| w.buffer))
-            .collect::<Vec<_>>(),
-    ];
+    let reads: Vec<BufferId> = chain.row_reads().map(|r| r.buffer).collect();
+    // Writes of one result to a slice happen in the order of its rows, so only those whose rows meet exclude each
+    // other; results leave the VXM at different times, so those of another result always do.
+    let last = |w: &Write| w.first + (w.count - 1) * w.step;
+    let moments: BTreeSet<(u32, u32)> = chain.writes.iter().map(|w| (w.output, w.first)).collect();
+    let mut groups: Vec<Vec<BufferId>> = moments
+        .into_iter()
+        .map(|(output, row)| {
+            let meets = |w: &&Write| w.output != output || (w.first <= row && row <= last(w));
+            let writes = chain.writes.iter().filter(meets).map(|w| w.buffer);
+            reads.iter().copied().chain(writes).collect()
+        })
+        .collect();
     if let Some(pass) = &chain.pass {
         groups.extend(
             pass.install
@@ -310,8 +348,8 @@ fn no_slice(
             problem.buffers[b].words,
             hemi.letter(),
             (taken >> bit(hemi, 0) & ((1 << SLICES) - 1)).count_ones(),
-            words * 320 >> 20,
-            capacity * 320 >> 20,
+            (words * 320) >> 20,
+            (capacity * 320) >> 20,
         ),
     }
 }

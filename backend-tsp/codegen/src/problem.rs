@@ -22,15 +22,8 @@ pub struct ChainId(pub u32);
 pub enum Origin {
     /// Constant words, 320 bytes each.
     Constant(Vec<u8>),
-    /// One byte plane of a tile of a program input.
-    Input {
-        /// Index in [`Problem::inputs`].
-        entry: u32,
-        /// Tile.
-        tile: u32,
-        /// Byte of the element.
-        byte: u8,
-    },
+    /// One byte plane of a tile of a program input, as its [`Port`] says.
+    Input,
     /// Nothing: a chain writes it.
     Written,
 }

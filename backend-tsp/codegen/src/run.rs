@@ -1,4 +1,4 @@
-//! Timed runs: what schedule makes and allocate and emit consume.
+//! Timed runs: what schedule makes and allocate and lower consume.
 //!
 //! A run is one instruction, or one instruction repeated with an interval; all but the word addresses is known.
 
@@ -24,10 +24,14 @@ pub enum Action {
         /// Words per iteration.
         step: i32,
     },
-    /// Words 0, 1, ….
+    /// Rows `first`, `first + interval`, … of one byte plane to words 0, 1, ….
     Write {
         /// Taken.
         stream: Stream,
+        /// Byte of the element.
+        byte: u8,
+        /// Row of iteration 0.
+        first: u32,
         /// Where to.
         buffer: BufferId,
     },
@@ -65,26 +69,15 @@ pub enum Action {
     },
     /// Lane window of `count` streams on the way to the port.
     Distribute {
-        /// Selected streams of the distributor's eight.
-        mask: u8,
+        /// First selected stream.
+        stream: u8,
+        /// Their type; its size is the number of selected streams.
+        ty: ElemType,
         /// Map stream.
         map: u8,
         /// First result stream.
         dst: u8,
     },
-}
-
-/// An operand: iteration i of the run takes what iteration `first + i·step` of the producer made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Take {
-    /// Slot, as in [`tspc_program::Use::slot`].
-    pub slot: u8,
-    /// Producer; `None`: a word that is there at cycle 0.
-    pub producer: Option<RunId>,
-    /// Producer's iteration for iteration 0.
-    pub first: u32,
-    /// Producer's iterations per iteration.
-    pub step: i32,
 }
 
 /// An instruction with its time.
@@ -100,8 +93,9 @@ pub struct Run {
     pub interval: u32,
     /// What it does.
     pub action: Action,
-    /// Operands.
-    pub takes: Vec<Take>,
+    /// Who makes its operands, byte by byte, row for row: operand a, then b, of an ALU; streams of a load; loads of an
+    /// install; activation and weights; sum and partial sum; vectors and map; what is written. A read has its buffer.
+    pub takes: Vec<RunId>,
     /// Index of the chain that it belongs to.
     pub chain: u32,
 }

@@ -20,7 +20,7 @@ use crate::program::Program;
 /// First bytes of a container.
 pub const MAGIC: &[u8; 8] = b"TSPPROG\0";
 /// Version of the container; changes with every change of the encoding.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const TAGS: [&[u8; 4]; 6] = [b"META", b"TEXT", b"IMAG", b"IOTB", b"USES", b"LOCS"];
 const HEADER: usize = MAGIC.len() + 4 + 8;

@@ -236,8 +236,22 @@ fn uses(out: &mut String, program: &Program, times: &[Vec<Dispatch>]) -> fmt::Re
                 u64::from(record.first) + u64::from(record.count)
             )?;
         }
-        match record.source {
-            Source::Image => writeln!(out, " <- image")?,
+        let step = match record.source {
+            source
+                if each == 0
+                    && program.own_words(record.consumer, record.first) == Some(source) =>
+            {
+                writeln!(out, " <- image")?;
+                continue;
+            }
+            Source::Clock { cycle } => {
+                writeln!(out, " <- cycle {cycle}")?;
+                continue;
+            }
+            Source::Image { word, step } => {
+                write!(out, " <- image {word:#06x}")?;
+                step.into()
+            }
             Source::Dispatch {
                 site: at,
                 first,
@@ -247,15 +261,16 @@ fn uses(out: &mut String, program: &Program, times: &[Vec<Dispatch>]) -> fmt::Re
                 if first != 0 {
                     write!(out, " from {first}")?;
                 }
-                if step != 1 {
-                    write!(out, " step {step:+}")?;
-                }
-                if each != 0 {
-                    write!(out, " each {each:+}")?;
-                }
-                out.push('\n');
+                step
             }
+        };
+        if step != 1 {
+            write!(out, " step {step:+}")?;
         }
+        if each != 0 {
+            write!(out, " each {each:+}")?;
+        }
+        out.push('\n');
     }
     Ok(())
 }
@@ -266,22 +281,14 @@ fn slots(records: &[Use]) -> (usize, i64) {
     let Some(&head) = records.first() else {
         return (0, 0);
     };
-    let first = |record: &Use| match record.source {
-        Source::Dispatch { first, .. } => i64::from(first),
-        Source::Image => 0,
-    };
+    let first = |record: &Use| i64::from(record.source.first());
     let each = records
         .get(1)
         .map_or(0, |second| first(second) - first(&head));
     let follows = |k: usize, record: &Use| {
         let slot = u8::try_from(usize::from(head.slot) + k);
         let from = first(&head) + k as i64 * each;
-        let source = match head.source {
-            Source::Dispatch { site, step, .. } => u32::try_from(from)
-                .ok()
-                .map(|first| Source::Dispatch { site, first, step }),
-            Source::Image => Some(Source::Image),
-        };
+        let source = head.source.with_first(from);
         slot.is_ok_and(|slot| {
             source.is_some_and(|source| {
                 *record

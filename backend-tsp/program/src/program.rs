@@ -1,6 +1,6 @@
 //! A whole program: queues, memory image, input/output table, `uses`.
 
-use crate::instr::{Address, ElemType, Instr};
+use crate::instr::{Address, ElemType, Instr, MemAccess};
 use crate::unit::{Hemisphere, QueueId};
 
 /// An instruction's place: queue and index in that queue's list (nops and repeats count).
@@ -92,9 +92,23 @@ pub enum Source {
         /// Producer iterations per consumer iteration.
         step: i32,
     },
-    /// The initial image or an input: for words of memory only.
-    Image,
+    /// The initial image or an input: for words of memory only, in the slice that the consumer reads.
+    Image {
+        /// Address of the word for the first iteration that the record covers.
+        word: Address,
+        /// Words per consumer iteration.
+        step: i16,
+    },
+    /// The clock: for [`INSTALL_TIME`] only.
+    Clock {
+        /// The cycle of the dispatch.
+        cycle: u64,
+    },
 }
+
+/// The slot of an `iw` that says when it dispatches. No stream ties an `iw` to a cycle: without this record it could
+/// move between the last load and the first activation unseen. At most one; it is no operand.
+pub const INSTALL_TIME: u8 = 40;
 
 /// For `count` iterations of one operand of one instruction: which dispatch made it, and for whom.
 ///
@@ -107,7 +121,7 @@ pub struct Use {
     /// - MEM: 0 word of a `read` (made by the write that stored it, or `Image`); 1 map of a `gather`;
     ///   2 byte stream of the write part; 3 map of a `scatter`; 4+k word of a `gather` in superlane k.
     /// - VXM: 0…3 bytes of operand a, 4…7 bytes of operand b (immediates have none).
-    /// - MXM `lw`: 0…15 the streams. `iw`: j = the `lw` that loaded group j, for each j < n.
+    /// - MXM `lw`: 0…15 the streams. `iw`: j = the `lw` that loaded group j, for each j < n; [`INSTALL_TIME`].
     ///   `act`: 0, 1 the bytes; 2 the `iw` whose weights it meets.
     ///   `out`, `acc`, `drop`: 0…3 bytes of the partial sum (`acc` only); 4 the `act` that it meets.
     /// - SXM `distribute`: 0…7 stream 8q+i (selected ones only), 8 map. `transpose`: 0…15.
@@ -121,6 +135,33 @@ pub struct Use {
     pub source: Source,
     /// Index in `Program::locations`: the part of the model that it serves.
     pub loc: u32,
+}
+
+impl Source {
+    /// The iteration or word of the first iteration that the record covers; 0 for the clock.
+    pub fn first(self) -> u32 {
+        match self {
+            Source::Dispatch { first, .. } => first,
+            Source::Image { word, .. } => word.into(),
+            Source::Clock { .. } => 0,
+        }
+    }
+
+    /// The same with another [`first`](Source::first), if there is one of this number.
+    pub(crate) fn with_first(self, number: i64) -> Option<Source> {
+        Some(match self {
+            Source::Dispatch { site, step, .. } => Source::Dispatch {
+                site,
+                first: u32::try_from(number).ok()?,
+                step,
+            },
+            Source::Image { step, .. } => Source::Image {
+                word: Address::try_from(number).ok()?,
+                step,
+            },
+            Source::Clock { .. } => return (number == 0).then_some(self),
+        })
+    }
 }
 
 /// A program for one chip.
@@ -142,4 +183,32 @@ pub struct Program {
     pub uses: Vec<Use>,
     /// Paths in the model, named by `uses`.
     pub locations: Vec<String>,
+}
+
+impl Program {
+    /// The words of memory that a `read`, or the host in a run of an output, names itself from iteration `first` on.
+    pub fn own_words(&self, consumer: Consumer, first: u32) -> Option<Source> {
+        let (addr, step) = match consumer {
+            Consumer::Instr(Site { queue, index }) => {
+                let instr = self.queues.get(queue.index())?.get(index as usize)?;
+                let Instr::Mem { read, .. } = *instr else {
+                    return None;
+                };
+                let MemAccess::Direct { addr, step } = read?.access else {
+                    return None;
+                };
+                (addr, step)
+            }
+            Consumer::Output { entry, run } => {
+                let entry = self.outputs.get(entry as usize)?;
+                let run = entry.runs().nth(run as usize)?;
+                (run.addr, run.step)
+            }
+        };
+        let word = i64::from(addr) + i64::from(first) * i64::from(step);
+        Some(Source::Image {
+            word: Address::try_from(word).ok()?,
+            step,
+        })
+    }
 }

@@ -285,7 +285,10 @@ fn uses(g: &mut Numbers, program: &Program) -> Vec<Use> {
         slot: 0,
         first: 0,
         count: 2,
-        source: Source::Image,
+        source: Source::Image {
+            word: 8190,
+            step: 1,
+        },
         loc: 1,
     }];
     for &(site, iterations) in &sites {
@@ -293,7 +296,10 @@ fn uses(g: &mut Numbers, program: &Program) -> Vec<Use> {
         let first = g.below(iterations.into()) as u32;
         let count = (iterations - first).min(made);
         let source = match g.below(3) {
-            0 => Source::Image,
+            0 => Source::Image {
+                word: g.below(4096) as u16,
+                step: g.below(3) as i16,
+            },
             1 => Source::Dispatch {
                 site: source,
                 first: made - 1,
@@ -308,12 +314,15 @@ fn uses(g: &mut Numbers, program: &Program) -> Vec<Use> {
         let loc = g.below(2) as u32;
         let instr = &program.queues[site.queue.index()][site.index as usize];
         for slot in (0..=255).filter(|&slot| has_slot(instr, slot)) {
+            let clock = Source::Clock {
+                cycle: u64::from(first) << 33,
+            };
             uses.push(Use {
                 consumer: Consumer::Instr(site),
                 slot,
                 first,
                 count,
-                source,
+                source: if slot == INSTALL_TIME { clock } else { source },
                 loc,
             });
         }

@@ -20,7 +20,8 @@
 //! 13. Each column of an output is in exactly one lane.
 //! 14. A use's consumer is a dispatching instruction or a run of an output; its iterations exist, at least one.
 //! 15. A use's slot exists for the consumer.
-//! 16. A use's source is a dispatching instruction, and each iteration that it names exists.
+//! 16. A use's source is a dispatching instruction, and each iteration that it names exists; or words of the image,
+//!     with addresses of 13 bits; for the time of an `iw`, and only there, the clock.
 //! 17. A use's location exists.
 
 mod instr;

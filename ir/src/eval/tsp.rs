@@ -103,7 +103,11 @@ impl Evaluator<'_> {
                 let x = self.byte_plane(data)?;
                 let run = WriteRun::new(attrs, x.len() / LANES)?;
                 let rows = x.chunks_exact(LANES).skip(run.first);
-                for (i, row) in rows.step_by(run.interval as usize).take(run.count).enumerate() {
+                for (i, row) in rows
+                    .step_by(run.interval as usize)
+                    .take(run.count)
+                    .enumerate()
+                {
                     let word = attrs.int("start")? + i as i64 * attrs.int("step")?;
                     let word = &mut buffer.words[word as usize];
                     word.bytes.copy_from_slice(row);

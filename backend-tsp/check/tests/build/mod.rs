@@ -182,6 +182,20 @@ impl Build {
         }
     }
 
+    /// A `read` of words that are in the image or an input.
+    pub fn reads_image(&mut self, site: Site, count: u32) {
+        let words = self.program.own_words(Consumer::Instr(site), 0).unwrap();
+        self.takes(site, [0], count, words);
+    }
+
+    /// A `gather` of the image once, with the word of each superlane.
+    pub fn gathers_image(&mut self, site: Site, word: impl Fn(u16) -> u16) {
+        for k in 0..20 {
+            let word = word(k.into());
+            self.takes(site, [4 + k], 1, Source::Image { word, step: 0 });
+        }
+    }
+
     /// A read of the image, at `cycle`, once.
     pub fn fetch(
         &mut self,
@@ -192,7 +206,7 @@ impl Build {
         addr: u16,
     ) -> Site {
         let site = self.at(Unit::Mem(hemi, slice), cycle, read(stream, addr, 0));
-        self.takes(site, [0], 1, Source::Image);
+        self.reads_image(site, 1);
         site
     }
 
@@ -306,7 +320,7 @@ pub fn copy_program() -> Copy {
     let from = b.repeated(Unit::Mem(West, 3), 0, read(e(0), 100, 1), 7, 1);
     let op = b.repeated(alu(0), 6, copy(e(0), e(0), ResultMode::Out), 7, 1);
     let to = b.repeated(Unit::Mem(East, 0), 9, write(e(0), 200, 1), 7, 1);
-    b.takes(from, [0], 8, Source::Image);
+    b.reads_image(from, 8);
     b.takes(op, [0], 8, made_by(from));
     b.takes(to, [2], 8, made_by(op));
     b.output(ElemType::I8, vec![run_of(East, 0, 200, 8)], &[to]);
@@ -359,10 +373,11 @@ pub fn matrix_program() -> Matrix {
         1,
     );
     let iw = b.at(plane2(MxmQueue::Weight), 40, Instr::Iw { n: 20, f16: None });
+    b.takes(iw, [INSTALL_TIME], 1, Source::Clock { cycle: 40 });
     for s in 0..16 {
         b.image(East, s, 0, 20, s);
         let from = b.repeated(Unit::Mem(East, s), 20 - to_port(s), read(e(s), 0, 1), 19, 1);
-        b.takes(from, [0], 20, Source::Image);
+        b.reads_image(from, 20);
         b.takes(lw, [s], 20, made_by(from));
     }
     for j in 0..20 {
@@ -385,7 +400,7 @@ pub fn matrix_program() -> Matrix {
         1,
         1,
     );
-    b.takes(rows, [0], 2, Source::Image);
+    b.reads_image(rows, 2);
     let act = Instr::Act {
         stream: 16,
         ty: ElemType::I8,

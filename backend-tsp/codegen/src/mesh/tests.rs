@@ -131,7 +131,7 @@ fn replay(chain: &Chain, template: &Template, machine: &Machine) {
         } else {
             machine.vxm_latency
         } as i32;
-        assert!(reaches(op.result.id) && op.result.id % op.ty.bytes() == 0);
+        assert!(reaches(op.result.id) && op.result.id.is_multiple_of(op.ty.bytes()));
         match op.mode {
             ResultMode::Out => {
                 outs.insert((o, row), text);

@@ -45,7 +45,7 @@ pub fn schedule(placed: Placed, machine: &Machine) -> Result<Scheduled, Refusal>
         geometry: Geometry::new(machine),
         delays: Delays::new(machine),
         calendars: Calendars::new(),
-        planes: Planes::new(machine),
+        planes: Planes::new(machine, placed.planes),
         runs: Runs::new(&placed, machine),
         templates: BTreeMap::new(),
         placed: &placed,

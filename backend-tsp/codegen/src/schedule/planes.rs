@@ -22,10 +22,6 @@ struct Plane {
     next_iw: i64,
     /// First activation with the installed weights.
     next_act: i64,
-    /// First cycle at which the plane may turn between int8 and fp16: all results are out.
-    idle: i64,
-    /// fp16 weights are installed.
-    f16: bool,
 }
 
 /// All planes.
@@ -33,7 +29,8 @@ pub struct Planes {
     planes: [[Plane; 2]; 2],
     iw_to_act: i64,
     iw_to_lw: i64,
-    act_to_result: i64,
+    /// Per hemisphere: planes in use.
+    used: [u8; 2],
 }
 
 /// Weights in place.
@@ -53,14 +50,12 @@ struct Slot {
 
 impl Planes {
     /// Nothing is installed.
-    pub fn new(machine: &Machine) -> Planes {
+    pub fn new(machine: &Machine, used: [u8; 2]) -> Planes {
         Planes {
             planes: Default::default(),
             iw_to_act: i64::from(machine.mxm_iw_to_act),
             iw_to_lw: i64::from(machine.mxm_iw_to_lw),
-            act_to_result: i64::from(
-                machine.mxm_act_to_accumulate + machine.mxm_accumulate_to_result,
-            ),
+            used,
         }
     }
 
@@ -85,23 +80,12 @@ impl Planes {
                 first_act: state.next_act,
             };
         }
-        let f16 = pass.install.f16.is_some();
-        // An fp16 unit is driven by the even plane and keeps the odd one still.
-        let candidates: &[u8] = if f16 { &[0] } else { &[0, 1] };
-        let slots = candidates.iter().map(|&plane| {
+        let slots = (0..self.used[hemi.index()]).map(|plane| {
             let state = &pair[usize::from(plane)];
-            let turn = f16 != state.f16;
-            let still = if f16 || turn {
-                pair[0].idle.max(pair[1].idle)
-            } else {
-                i64::MIN
-            };
             let plan = install_plan(&pass.install, hemi, plane, geometry, runs);
-            let least =
-                state
-                    .next_lw
-                    .max(still)
-                    .max(install_ready(&pass.install, hemi, geometry, runs));
+            let least = state
+                .next_lw
+                .max(install_ready(&pass.install, hemi, geometry, runs));
             let fit = calendars.fit(&plan, hemi, least);
             let fit = fit.unwrap_or_else(|_| {
                 unreachable!("sixteen streams are free at the end of all bookings")
@@ -141,15 +125,6 @@ impl Planes {
         state.next_lw = slot.iw + self.iw_to_lw;
         state.next_iw = slot.iw + 1;
         state.next_act = slot.iw + self.iw_to_act;
-        if f16 {
-            // Each plane forgets the other kind's weights: the unit is both.
-            pair[1].weights = None;
-        }
-        pair.iter_mut().filter(|_| f16).for_each(|p| p.f16 = true);
-        if !f16 {
-            let plane = &mut pair[usize::from(slot.plane)];
-            plane.f16 = false;
-        }
         let first_act = slot.iw + self.iw_to_act;
         Installed {
             plane: slot.plane,
@@ -164,7 +139,6 @@ impl Planes {
         let state = &mut self.planes[hemi.index()][usize::from(plane)];
         state.next_iw = state.next_iw.max(last + 1);
         state.next_act = state.next_act.max(last + 1);
-        state.idle = state.idle.max(last + self.act_to_result + 1);
     }
 }
 

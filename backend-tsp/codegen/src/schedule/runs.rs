@@ -9,7 +9,7 @@ use crate::geometry::Geometry;
 use crate::mesh::{self, Template};
 use crate::place::{Place, Placed};
 use crate::problem::{BufferId, Install, Read};
-use crate::run::{Action, Run, RunId, Take};
+use crate::run::{Action, Run, RunId};
 
 /// The runs so far, and who wrote each buffer.
 pub struct Runs<'a> {
@@ -18,16 +18,6 @@ pub struct Runs<'a> {
     writer: Vec<Option<RunId>>,
     write_to_read: i64,
     read_latency: i64,
-}
-
-/// Row i takes what row i of the producer made.
-fn rowwise(slot: u8, producer: RunId) -> Take {
-    Take {
-        slot,
-        producer: Some(producer),
-        first: 0,
-        step: 1,
-    }
 }
 
 impl<'a> Runs<'a> {
@@ -76,7 +66,6 @@ impl<'a> Runs<'a> {
         g: &Geometry,
     ) -> RunId {
         let place = self.place(read.buffer);
-        let producer = self.writer[read.buffer.0 as usize];
         self.push(Run {
             queue: queue(Unit::Mem(place.hemi, place.slice)),
             cycle: diagonal + g.read(stream.dir, place.hemi, place.slice) - self.read_latency,
@@ -88,12 +77,7 @@ impl<'a> Runs<'a> {
                 start: read.start,
                 step: read.step,
             },
-            takes: vec![Take {
-                slot: 0,
-                producer,
-                first: read.start,
-                step: read.step,
-            }],
+            takes: Vec::new(),
             chain: chain as u32,
         })
     }
@@ -112,7 +96,7 @@ impl<'a> Runs<'a> {
         g: &Geometry,
     ) -> RunId {
         let weight = queue(Unit::Mxm(hemi, plane, MxmQueue::Weight));
-        let mut groups = Vec::new();
+        let mut loads = Vec::new();
         for segment in &install.segments {
             let cycle = first_lw + i64::from(segment.group);
             let count = u32::from(segment.count);
@@ -121,10 +105,7 @@ impl<'a> Runs<'a> {
                     dir: hemi.outward(),
                     id: b + i as u8,
                 };
-                rowwise(
-                    i as u8,
-                    self.read(chain, read, stream, cycle - g.mxm_port(), count, g),
-                )
+                self.read(chain, read, stream, cycle - g.mxm_port(), count, g)
             });
             let takes = takes.collect();
             let action = Action::Lw {
@@ -141,15 +122,7 @@ impl<'a> Runs<'a> {
                 takes,
                 chain: chain as u32,
             });
-            for j in 0..segment.count {
-                let slot = segment.group + j;
-                groups.push(Take {
-                    slot,
-                    producer: Some(lw),
-                    first: u32::from(j),
-                    step: 0,
-                });
-            }
+            loads.push(lw);
         }
         let action = Action::Iw {
             groups: install.groups,
@@ -161,7 +134,7 @@ impl<'a> Runs<'a> {
             count: 1,
             interval: 1,
             action,
-            takes: groups,
+            takes: loads,
             chain: chain as u32,
         })
     }
@@ -200,20 +173,15 @@ impl<'a> Runs<'a> {
             let hemi = placed.passes[c];
             let (_, _, stream, mut act) = find(Role::Act).expect("a pass has activations").clone();
             if let Some((_, _, map, by)) = find(Role::Window) {
-                let mut takes: Vec<Take> = act
-                    .iter()
-                    .enumerate()
-                    .map(|(k, run)| rowwise((stream % 8) + k as u8, *run))
-                    .collect();
-                takes.push(rowwise(8, by[0]));
-                let mask = ((1u16 << act.len()) - 1 << (stream % 8)) as u8;
+                let takes = act.iter().chain(by).copied().collect();
                 let distribute = self.push(Run {
                     queue: distributor(hemi, stream),
                     cycle: fit.anchor - delays.distribute_to_port,
                     count: rows,
                     interval: 1,
                     action: Action::Distribute {
-                        mask,
+                        stream,
+                        ty: pass.act.ty,
                         map: *map,
                         dst: stream / 8 * 8,
                     },
@@ -222,17 +190,7 @@ impl<'a> Runs<'a> {
                 });
                 act.iter_mut().for_each(|run| *run = distribute);
             }
-            let mut takes: Vec<Take> = act
-                .iter()
-                .enumerate()
-                .map(|(k, run)| rowwise(k as u8, *run))
-                .collect();
-            takes.push(Take {
-                slot: 2,
-                producer: Some(iw),
-                first: 0,
-                step: 0,
-            });
+            act.push(iw);
             let act = self.push(Run {
                 queue: queue(Unit::Mxm(hemi, plane, MxmQueue::Activation)),
                 cycle: fit.anchor,
@@ -242,13 +200,13 @@ impl<'a> Runs<'a> {
                     stream,
                     ty: pass.act.ty,
                 },
-                takes,
+                takes: act,
                 chain: c as u32,
             });
-            let mut takes = vec![rowwise(4, act)];
+            let mut takes = vec![act];
             let partial = find(Role::Partial);
             if let Some((_, _, _, by)) = partial {
-                takes.extend(by.iter().enumerate().map(|(k, run)| rowwise(k as u8, *run)));
+                takes.extend(by);
             }
             let direct = |p: &&(Role, Direction, u8, Vec<RunId>)| match p.0 {
                 Role::Result => true,
@@ -305,7 +263,6 @@ impl<'a> Runs<'a> {
             let diagonal = flow.bytes[usize::from(write.byte)][0].diagonal + fit.anchor;
             let (_, span) = write_span(placed, g, flow.dir, diagonal, write);
             let place = placed.of(write.buffer);
-            let producer = Some(outputs[write.output as usize]);
             let run = self.push(Run {
                 queue: queue(Unit::Mem(place.hemi, place.slice)),
                 cycle: span.start,
@@ -316,14 +273,11 @@ impl<'a> Runs<'a> {
                         dir: flow.dir,
                         id: stream + write.byte,
                     },
+                    byte: write.byte,
+                    first: write.first,
                     buffer: write.buffer,
                 },
-                takes: vec![Take {
-                    slot: 2,
-                    producer,
-                    first: write.first,
-                    step: write.step as i32,
-                }],
+                takes: vec![outputs[write.output as usize]],
                 chain: c as u32,
             });
             self.writer[write.buffer.0 as usize] = Some(run);
@@ -342,7 +296,7 @@ impl<'a> Runs<'a> {
         let mut ops: Vec<RunId> = Vec::new();
         for op in &template.ops {
             let mut takes = Vec::new();
-            let mut operand = |slot: u8, from: &mesh::Operand| match *from {
+            let mut operand = |from: &mesh::Operand| match *from {
                 mesh::Operand::Imm => Operand::Imm,
                 mesh::Operand::Value { stream, ty, source } => {
                     for k in 0..ty.bytes() {
@@ -350,13 +304,13 @@ impl<'a> Runs<'a> {
                             mesh::Source::Input(i) => inputs[i][usize::from(k)],
                             mesh::Source::Op(o) => ops[o],
                         };
-                        takes.push(rowwise(slot + k, producer));
+                        takes.push(producer);
                     }
                     Operand::Stream { stream, ty }
                 }
             };
-            let a = operand(0, &op.a);
-            let b = op.b.as_ref().map(|b| operand(4, b));
+            let a = operand(&op.a);
+            let b = op.b.as_ref().map(operand);
             let (result, ty, mode) = (op.result, op.ty, op.mode);
             let action = Action::Alu(AluInstr {
                 op: op.op,

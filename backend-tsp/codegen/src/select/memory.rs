@@ -29,10 +29,20 @@ struct Key {
     root: ir::Value,
     lane: usize,
     lanes: usize,
+    repeated: bool,
     first: usize,
     count: usize,
     layout: Layout,
     copy: u32,
+}
+
+/// The columns of an input that lanes 0, 1, … of a tile hold.
+#[derive(Clone, Copy)]
+enum Columns {
+    /// First, count.
+    Run(usize, usize),
+    /// One column in this many lanes.
+    Repeated(usize, usize),
 }
 
 /// Lanes start, count that pass a distributor, and the copy; count 0 is the zero word.
@@ -44,10 +54,22 @@ pub struct Memory<'a> {
     groups: BTreeMap<Key, Vec<BufferId>>,
     words: BTreeMap<WordKey, BufferId>,
     writes: BTreeMap<ir::Value, Vec<Write>>,
-    /// Tiles of each input: first column, columns, buffers.
-    inputs: BTreeMap<ir::Value, Vec<(usize, usize, Vec<BufferId>)>>,
+    /// Tiles of each input.
+    inputs: BTreeMap<ir::Value, Vec<(Columns, Vec<BufferId>)>>,
     /// What the chain under construction reads already.
     taken: BTreeSet<BufferId>,
+}
+
+impl Columns {
+    /// Per lane, the column that it holds.
+    fn lanes(self) -> Vec<Option<u32>> {
+        match self {
+            Columns::Run(first, count) => lanes(0, first as u32, count),
+            Columns::Repeated(column, count) => (0..LANES)
+                .map(|l| (l < count).then_some(column as u32))
+                .collect(),
+        }
+    }
 }
 
 impl<'a> Memory<'a> {
@@ -87,6 +109,7 @@ impl<'a> Memory<'a> {
                 format!("{ty} is not tiled; expected at most {LANES} lanes"),
             ));
         }
+        self.lanes_at_zero(op, view)?;
         let last = view.start + view.step * (view.count as i64 - 1);
         // The host fills an input whole.
         let (first, last) = match self.is_input(view.root) {
@@ -97,6 +120,7 @@ impl<'a> Memory<'a> {
             root: view.root,
             lane: view.lane,
             lanes: view.lanes,
+            repeated: view.repeated,
             first: first as usize,
             count: (last - first + 1) as usize,
             layout: Layout::Rows,
@@ -122,6 +146,19 @@ impl<'a> Memory<'a> {
         })
     }
 
+    /// Lanes do not move on the way to a reader.
+    fn lanes_at_zero(&self, op: ir::Op, view: &View) -> Result<(), Refusal> {
+        if view.lane == 0 || !view.computed(self.module) {
+            return Ok(());
+        }
+        let message = format!(
+            "takes lanes from {} on of a computed value, whose vectors are stored whole; expected lane 0, or a pass \
+             with start and count",
+            view.lane
+        );
+        Err(refuse(self.module, op, message))
+    }
+
     /// Weight columns from the rows of a view: `per` columns a group, from `group` on.
     pub fn columns(
         &mut self,
@@ -144,10 +181,12 @@ impl<'a> Memory<'a> {
                 "an input cannot be installed; pass it through a pipeline first",
             ));
         }
+        self.lanes_at_zero(op, view)?;
         let stripes = self.group(Key {
             root: view.root,
             lane: view.lane,
             lanes: view.lanes,
+            repeated: view.repeated,
             first: view.start as usize,
             count: view.count,
             layout: Layout::Striped(per),
@@ -267,18 +306,41 @@ impl<'a> Memory<'a> {
         (Source { ty, bytes }, writes)
     }
 
-    /// The buffers of a whole value, one a byte, for the host.
-    pub fn output(&mut self, view: &View) -> Vec<BufferId> {
-        self.group(Key {
+    /// The buffers of a value for the host, one a byte, and the lane from which on they hold it.
+    pub fn output(&mut self, view: &View) -> Result<(usize, Vec<BufferId>), String> {
+        let ty = self.module.ty(view.root);
+        if view.step != 1 && view.count > 1 {
+            return Err(format!(
+                "takes every {}th row, expected consecutive ones",
+                view.step
+            ));
+        }
+        if self.is_input(view.root) && view.count != ty.shape[0] {
+            return Err(format!(
+                "takes {} of the {} rows of an input, expected all",
+                view.count, ty.shape[0]
+            ));
+        }
+        if ty.rank() != 2 || view.lanes > LANES {
+            return Err(format!("{ty} is not tiled; expected at most {LANES} lanes"));
+        }
+        let lane = if view.computed(self.module) {
+            view.lane
+        } else {
+            0
+        };
+        let buffers = self.group(Key {
             root: view.root,
             lane: view.lane,
             lanes: view.lanes,
+            repeated: view.repeated,
             first: view.start as usize,
             count: view.count,
             layout: Layout::Rows,
             // Never shared with a reader: outputs stay.
             copy: u32::MAX,
-        })
+        });
+        Ok((lane, buffers))
     }
 
     /// The buffers of a key: per stripe, per byte.
@@ -304,14 +366,7 @@ impl<'a> Memory<'a> {
             for byte in 0..bytes {
                 let origin = match constant {
                     Some(op) => Origin::Constant(self.plane(op, &key, &rows, byte)),
-                    None if self.is_input(key.root) => {
-                        let tile = self.inputs.get(&key.root).map_or(0, Vec::len) as u32;
-                        Origin::Input {
-                            entry: 0,
-                            tile,
-                            byte,
-                        }
-                    }
+                    None if self.is_input(key.root) => Origin::Input,
                     None => Origin::Written,
                 };
                 let written = origin == Origin::Written;
@@ -335,10 +390,14 @@ impl<'a> Memory<'a> {
             group.push(zero);
         }
         if self.is_input(key.root) {
+            let columns = match key.repeated {
+                true => Columns::Repeated(key.lane, key.lanes),
+                false => Columns::Run(key.lane, key.lanes),
+            };
             self.inputs
                 .entry(key.root)
                 .or_default()
-                .push((key.lane, key.lanes, group.clone()));
+                .push((columns, group.clone()));
         }
         self.groups.insert(key, group.clone());
         group
@@ -352,7 +411,8 @@ impl<'a> Memory<'a> {
         let mut plane = vec![0; rows.len() * LANES];
         for (word, row) in plane.chunks_exact_mut(LANES).zip(rows) {
             for (lane, b) in word.iter_mut().enumerate().take(key.lanes) {
-                *b = data.data[(row * columns + key.lane + lane) * size + usize::from(byte)];
+                let column = key.lane + if key.repeated { 0 } else { lane };
+                *b = data.data[(row * columns + column) * size + usize::from(byte)];
             }
         }
         plane
@@ -363,19 +423,56 @@ impl<'a> Memory<'a> {
         self.writes.get(&value).map_or(&[], Vec::as_slice)
     }
 
-    /// The port of an input of the module.
-    pub fn input_port(&self, name: String, value: ir::Value) -> Port {
+    /// The port of an input of the module; the host fills columns that nobody reads as well.
+    pub fn input_port(&mut self, name: String, value: ir::Value) -> Result<Port, Refusal> {
         let ty = self.module.ty(value);
+        if ty.rank() != 2 {
+            return Err(Refusal {
+                location: format!("input {name}"),
+                message: format!("{ty} is not tiled; expected rows and lanes"),
+            });
+        }
+        for (lane, lanes) in self.unread(value) {
+            self.group(Key {
+                root: value,
+                lane,
+                lanes,
+                repeated: false,
+                first: 0,
+                count: ty.shape[0],
+                layout: Layout::Rows,
+                copy: 0,
+            });
+        }
         let tiles = self.inputs.get(&value).into_iter().flatten();
-        Port {
+        Ok(Port {
             name,
             elem: elem_type(ty.elem),
             rows: ty.shape[0] as u32,
             cols: ty.last() as u32,
             tiles: tiles
-                .map(|(lane, count, group)| (lanes(*lane as u32, *count), group.clone()))
+                .map(|(columns, group)| (columns.lanes(), group.clone()))
                 .collect(),
+        })
+    }
+
+    /// Columns of an input that are in no tile yet, in tiles.
+    fn unread(&self, value: ir::Value) -> Vec<(usize, usize)> {
+        let mut read = vec![false; self.module.ty(value).last()];
+        for (columns, _) in self.inputs.get(&value).into_iter().flatten() {
+            match *columns {
+                Columns::Run(first, count) => read[first..first + count].fill(true),
+                Columns::Repeated(column, _) => read[column] = true,
+            }
         }
+        let mut tiles: Vec<(usize, usize)> = Vec::new();
+        for column in (0..read.len()).filter(|&c| !read[c]) {
+            match tiles.last_mut() {
+                Some((lane, lanes)) if *lane + *lanes == column && *lanes < LANES => *lanes += 1,
+                _ => tiles.push((column, 1)),
+            }
+        }
+        tiles
     }
 
     /// All buffers.

@@ -5,6 +5,8 @@
 //! some chain takes is a buffer of its own, so that a chain never needs one word twice in a cycle.
 //! Decides no place and no time, and changes no rounding.
 
+mod beyond;
+mod live;
 mod memory;
 mod views;
 
@@ -18,8 +20,10 @@ use tspc_program::{AluOp, ElemType};
 use crate::Refusal;
 use crate::mesh::{Arg, Node};
 use crate::problem::{Chain, Feed, Install, Pass, Port, Problem, Segment, Source, Vxm, Write};
+use beyond::{Beyond, Product};
 use memory::Memory;
-use views::{Clean, LANES, View, lane_parts, refuse, resolve, row_parts};
+pub use views::{LANES, refuse};
+use views::{View, lane_parts, resolve, row_parts};
 
 /// The chip's name of an element type.
 pub fn elem_type(elem: ir::Elem) -> ElemType {
@@ -38,7 +42,7 @@ pub fn select(module: &ir::Module, machine: &Machine) -> Result<Problem, Refusal
     let mut selector = Selector {
         module,
         machine,
-        clean: Clean::new(module),
+        beyond: Beyond::new(module),
         users: module.users(),
         memory: Memory::new(module),
         chains: Vec::new(),
@@ -57,7 +61,7 @@ pub fn select(module: &ir::Module, machine: &Machine) -> Result<Problem, Refusal
 struct Selector<'a> {
     module: &'a ir::Module,
     machine: &'a Machine,
-    clean: Clean,
+    beyond: Beyond,
     users: Vec<Vec<ir::Op>>,
     memory: Memory<'a>,
     chains: Vec<Chain>,
@@ -135,10 +139,13 @@ impl Selector<'_> {
         };
         let act = resolve(self.module, x)?;
         let rows = act.count;
-        let window = self.window(op, x, weights, install)?;
+        let window = self.window(op, x, install)?;
         let k = self.machine.mxm_k_f16 as usize;
+        let (first, last) = window.map_or((0, lanes), |(start, count)| (start, start + count));
         let halves: Vec<Option<u8>> = if f16 {
-            (0..lanes.div_ceil(k) as u8).map(Some).collect()
+            ((first / k) as u8..last.div_ceil(k) as u8)
+                .map(Some)
+                .collect()
         } else {
             vec![None]
         };
@@ -184,30 +191,37 @@ impl Selector<'_> {
         Err(refuse(self.module, op, "no lanes"))
     }
 
-    /// The lanes that count, where others might not be zero on both sides.
+    /// The lanes that count, where others would add something.
     fn window(
         &self,
         op: ir::Op,
         x: ir::Value,
-        weights: ir::Value,
         install: ir::Op,
     ) -> Result<Option<(usize, usize)>, Refusal> {
         let attrs = &self.module[op].attrs;
         let lanes = self.module.ty(x).last();
-        if attrs.has("start") {
-            let get = |name: &str| attrs.size(name).map_err(|e| refuse(self.module, op, e));
-            return Ok(Some((get("start")?, get("count")?)));
-        }
         let source = self.module[install].operands[0];
         let sources = match self.module.def_op(source) {
             Some(c) if self.module[c].opcode == Opcode::StreamConcat => {
-                self.module[c].operands.clone()
+                &self.module[c].operands[..]
             }
-            _ => vec![source],
+            _ => &[source],
         };
-        debug_assert_eq!(self.module.def_op(weights), Some(install));
-        let clean = lanes == LANES || self.clean.is(x) || sources.iter().all(|&v| self.clean.is(v));
-        Ok((!clean).then_some((0, lanes)))
+        let beyond = match self.beyond.product(self.module, x, sources) {
+            _ if lanes == LANES => None,
+            Product::Nothing => None,
+            Product::NothingInWindow => Some((0, lanes)),
+            Product::Unknown => {
+                let message =
+                    format!("the installed value may hold infinities beyond its {lanes} lanes");
+                return Err(refuse(self.module, op, message));
+            }
+        };
+        if !attrs.has("start") {
+            return Ok(beyond);
+        }
+        let get = |name: &str| attrs.size(name).map_err(|e| refuse(self.module, op, e));
+        Ok(Some((get("start")?, get("count")?)))
     }
 
     fn install(
@@ -387,8 +401,11 @@ impl Selector<'_> {
             let mut tiles = Vec::new();
             let mut column = 0u32;
             for part in &parts {
-                let buffers = self.memory.output(part);
-                tiles.push((lanes(column, part.lanes), buffers));
+                let (lane, buffers) = self.memory.output(part).map_err(|why| Refusal {
+                    location: format!("output {name}"),
+                    message: why,
+                })?;
+                tiles.push((lanes(lane, column, part.lanes), buffers));
                 column += part.lanes as u32;
             }
             outputs.push(Port {
@@ -416,12 +433,13 @@ impl Selector<'_> {
                     .writes
                     .extend(writes.iter().map(|w| Write { output, ..*w }));
             }
+            live::prune(chain);
         }
         self.chains.retain(|c| !c.writes.is_empty());
         let inputs = inputs
             .into_iter()
             .map(|(name, value)| self.memory.input_port(name, value))
-            .collect();
+            .collect::<Result<_, _>>()?;
         Ok(Problem {
             buffers: self.memory.into_buffers(),
             chains: self.chains,
@@ -431,9 +449,12 @@ impl Selector<'_> {
     }
 }
 
-/// The columns of the 320 lanes of a tile.
-pub fn lanes(first: u32, count: usize) -> Vec<Option<u32>> {
+/// The columns of the 320 lanes of a tile with columns `first`, `first + 1`, … from `lane` on.
+pub fn lanes(lane: usize, first: u32, count: usize) -> Vec<Option<u32>> {
     (0..LANES)
-        .map(|l| (l < count).then_some(first + l as u32))
+        .map(|l| {
+            let at = l.checked_sub(lane).filter(|at| *at < count);
+            at.map(|at| first + at as u32)
+        })
         .collect()
 }

@@ -17,6 +17,8 @@ pub struct View {
     pub count: usize,
     pub lane: usize,
     pub lanes: usize,
+    /// All lanes are the one at `lane`.
+    pub repeated: bool,
 }
 
 /// A refusal at an op.
@@ -29,7 +31,7 @@ pub fn refuse(module: &ir::Module, op: ir::Op, message: impl Into<String>) -> Re
     }
 }
 
-/// Looks through `stream.rows` and `stream.lanes`.
+/// Looks through `stream.rows`, `stream.lanes` and `stream.broadcast`.
 pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
     let ty = module.ty(value);
     let op = module.def_op(value);
@@ -40,6 +42,7 @@ pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
         count: ty.elements() / ty.last(),
         lane: 0,
         lanes: ty.last(),
+        repeated: false,
     };
     let Some(op) = op else { return Ok(whole()) };
     let data = &module[op];
@@ -58,18 +61,46 @@ pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
         Opcode::StreamLanes => {
             let inner = resolve(module, data.operands[0])?;
             let (start, count) = (number("start")?, number("count")?);
+            let moved = if inner.repeated { 0 } else { start as usize };
             Ok(View {
-                lane: inner.lane + start as usize,
+                lane: inner.lane + moved,
                 lanes: count as usize,
                 ..inner
             })
         }
-        Opcode::StreamHeads | Opcode::StreamMerge | Opcode::StreamTranspose => Err(refuse(
+        Opcode::StreamBroadcast => {
+            let inner = resolve(module, data.operands[0])?;
+            if inner.computed(module) {
+                let why =
+                    "only lanes of inputs and constants are repeated, by what fills the memory";
+                return Err(refuse(module, op, why));
+            }
+            Ok(View {
+                lanes: number("lanes")? as usize,
+                repeated: true,
+                ..inner
+            })
+        }
+        Opcode::StreamConstant | Opcode::StreamPass | Opcode::StreamPipeline => Ok(whole()),
+        Opcode::StreamConcat => Err(refuse(
+            module,
+            op,
+            "can only be installed (rows) or leave the program (lanes)",
+        )),
+        _ => Err(refuse(
             module,
             op,
             "expected tiled stream.*; run the tile pass first",
         )),
-        _ => Ok(whole()),
+    }
+}
+
+impl View {
+    /// Whether a chain makes the value: its vectors are stored whole. Of constants and inputs the memory holds what
+    /// each reader wants, zeros beyond it.
+    pub fn computed(&self, module: &ir::Module) -> bool {
+        let root = module.def_op(self.root);
+        root.is_some_and(|op| module[op].opcode != Opcode::StreamConstant)
     }
 }
 
@@ -105,89 +136,5 @@ fn parts(module: &ir::Module, value: ir::Value, axis: &str) -> Result<Vec<View>,
                 .collect()
         }
         _ => Ok(vec![resolve(module, value)?]),
-    }
-}
-
-/// Whether the lanes beyond a value's own hold zero when it is computed on all 320: then they add nothing to a
-/// pass. Constants and inputs are padded with zeros, results of passes have zero weights there; a pipeline
-/// keeps zeros only if each of its operations does.
-pub struct Clean(Vec<bool>);
-
-impl Clean {
-    /// Analyses a module.
-    pub fn new(module: &ir::Module) -> Clean {
-        let mut clean = vec![true; module.values().count()];
-        for &op in module.body_ops() {
-            let data = &module[op];
-            let of = |clean: &Vec<bool>, v: ir::Value| clean[ir::Entity::index(v)];
-            match data.opcode {
-                Opcode::StreamPipeline => {
-                    let Some(block) = data.region else { continue };
-                    for (&arg, &input) in module[block].args.iter().zip(&data.operands) {
-                        clean[ir::Entity::index(arg)] = of(&clean, input);
-                    }
-                    for &inner in &module[block].ops {
-                        let alu = &module[inner];
-                        match alu.opcode {
-                            Opcode::StreamYield => {
-                                for (&result, &yielded) in data.results.iter().zip(&alu.operands) {
-                                    clean[ir::Entity::index(result)] = of(&clean, yielded);
-                                }
-                            }
-                            _ => {
-                                let zeros: Vec<bool> =
-                                    alu.operands.iter().map(|&v| of(&clean, v)).collect();
-                                let imm = alu.attrs.imm().ok().flatten();
-                                let zero =
-                                    keeps_zero(alu.attrs.sym("op").unwrap_or(""), &zeros, imm);
-                                alu.results
-                                    .iter()
-                                    .for_each(|&r| clean[ir::Entity::index(r)] = zero);
-                            }
-                        }
-                    }
-                }
-                Opcode::StreamRows => {
-                    clean[ir::Entity::index(data.results[0])] = of(&clean, data.operands[0]);
-                }
-                // Some lanes of a wider value: what lies beyond them is data.
-                Opcode::StreamLanes => {
-                    let inner = module.ty(data.operands[0]).last();
-                    let start = data.attrs.size("start").unwrap_or(0);
-                    let whole = start == 0 && module.ty(data.results[0]).last() == inner;
-                    let root = resolve(module, data.operands[0])
-                        .ok()
-                        .and_then(|v| module.def_op(v.root));
-                    let padded = match root {
-                        None => true,
-                        Some(root) => module[root].opcode == Opcode::StreamConstant,
-                    };
-                    clean[ir::Entity::index(data.results[0])] =
-                        padded || whole && of(&clean, data.operands[0]);
-                }
-                _ => {}
-            }
-        }
-        Clean(clean)
-    }
-
-    /// Whether lanes beyond the value's own are zero.
-    pub fn is(&self, value: ir::Value) -> bool {
-        self.0[ir::Entity::index(value)]
-    }
-}
-
-/// Whether an operation on zeros (where `zeros` says so) gives zero; immediates count by their bits.
-fn keeps_zero(op: &str, zeros: &[bool], imm: Option<u32>) -> bool {
-    let all = zeros.iter().all(|z| *z) && imm.is_none_or(|i| i == 0);
-    let finite = imm.is_none_or(|i| f32::from_bits(i).is_finite());
-    match op {
-        // 0·x is 0 for the finite values that constants and immediates are.
-        "mul" | "mul.sat" | "mul.mod" if imm.is_some() => zeros.iter().all(|z| *z) && finite,
-        "cvt" | "copy" | "neg" | "abs" | "relu" | "tanh" => all,
-        "add" | "sub" | "mul" | "add.sat" | "sub.sat" | "mul.sat" | "add.mod" | "sub.mod"
-        | "mul.mod" | "max" | "min" | "and" | "or" | "xor" => all,
-        "mask" => zeros[0] && imm.is_none(),
-        _ => false,
     }
 }

@@ -46,6 +46,33 @@ fn assembling_a_listing_restores_the_program() {
 }
 
 #[test]
+fn image_words_are_named_unless_the_read_names_them_itself() {
+    let source = |text: &str| {
+        let text = COPY.replace("MEM_E0@0.0 <- image", &format!("MEM_E0@0.0 <- {text}"));
+        let program = program(&text);
+        let Source::Image { word, step } = program.uses[0].source else {
+            panic!("{:?}", program.uses[0])
+        };
+        let line = listing(&program)
+            .lines()
+            .find(|l| l.contains(".0 <-"))
+            .unwrap()
+            .to_string();
+        (word, step, line.trim().to_string())
+    };
+    let line = |tail: &str| format!("MEM_E0@0.0 <- image{tail}");
+    for (text, word, step, tail) in [
+        ("image", 16, 0, ""),
+        ("image 16 step 0", 16, 0, ""),
+        ("image 16", 16, 1, " 0x0010"),
+        ("image 0x0011", 17, 1, " 0x0011"),
+        ("image 16 step -2", 16, -2, " 0x0010 step -2"),
+    ] {
+        assert_eq!(source(text), (word, step, line(tail)));
+    }
+}
+
+#[test]
 fn a_tiny_listing() {
     insta::assert_snapshot!(listing(&program(COPY)));
 }
@@ -302,6 +329,16 @@ fn mistakes_are_shown_where_they_are() {
             ".2 <- MEM_E0@0",
             ".2 <- MEM_E0@1",
             "17:17: expected `image` or an instruction that dispatches",
+        ),
+        (
+            "MEM_E0@0.0 <- image",
+            "MEM_E0@0.0 <- image 0x2000",
+            "16:23: expected address of a word 0…8191, found `0x2000`",
+        ),
+        (
+            "<- MEM_E0@0",
+            "<- image",
+            "17:17: expected `image` with a word, for other operands than that of a read, found `image`",
         ),
         (
             ".location \"copy\"",

@@ -89,7 +89,8 @@ pub(super) fn record(
             .ok_or_else(|| line.refuse(&token, "iterations like `0..128`, or `<-`"))?,
     };
     line.keyword("<-")?;
-    let source = source(line, names)?;
+    let own = program.own_words(consumer, first);
+    let source = source(line, names, own)?;
     for (k, slot) in slots.enumerate() {
         let source = source.for_slot(k).ok_or_else(|| wrong(line, &token))?;
         program.uses.push(Use {
@@ -130,7 +131,7 @@ fn consumer(
     Some((Consumer::Instr(site), first..=last, iterations))
 }
 
-/// The source of the first slot, and how the iteration changes from slot to slot.
+/// The source of the first slot, and how its iteration or word changes from slot to slot.
 struct Sources {
     first: Source,
     each: i64,
@@ -138,43 +139,54 @@ struct Sources {
 
 impl Sources {
     fn for_slot(&self, k: usize) -> Option<Source> {
-        match self.first {
-            Source::Image => Some(Source::Image),
-            Source::Dispatch { site, first, step } => {
-                let first = u32::try_from(i64::from(first) + k as i64 * self.each).ok()?;
-                Some(Source::Dispatch { site, first, step })
-            }
-        }
+        let number = i64::from(self.first.first()) + k as i64 * self.each;
+        self.first.with_first(number)
     }
 }
 
-/// `image`, or an instruction with `from FIRST`, `step STEP`, `each STEP` in this order, all optional.
-fn source(line: &mut Line, names: &Names) -> Parsed<Sources> {
+/// `cycle N`; `image` for the words that the consumer names itself, `own`; or `image` and a word with `step STEP`, `each STEP`, or an
+/// instruction with `from FIRST` before these, in this order, all optional.
+fn source(line: &mut Line, names: &Names, own: Option<Source>) -> Parsed<Sources> {
     let expected = "`image` or an instruction that dispatches, like `MEM_W3@12`";
     let token = line.word(expected)?;
-    if token.text == "image" {
-        return Ok(Sources {
-            first: Source::Image,
-            each: 0,
-        });
+    if token.text == "cycle" {
+        let cycle = line.integer("cycle", 0, i64::MAX)?;
+        let first = Source::Clock { cycle };
+        return Ok(Sources { first, each: 0 });
     }
-    let (site, _) = names
-        .site(&token.text)
-        .ok_or_else(|| line.refuse(&token, expected))?;
-    let first = match line.next_if(|text| text == "from") {
-        Some(_) => line.integer("iteration", 0, u32::MAX.into())?,
-        None => 0,
-    };
-    let step = match line.next_if(|text| text == "step") {
-        Some(_) => line.integer("step", i32::MIN.into(), i32::MAX.into())?,
-        None => 1,
+    let first = if token.text == "image" {
+        if line.is_empty() {
+            let first = own.ok_or_else(|| {
+                line.refuse(
+                    &token,
+                    "`image` with a word, for other operands than that of a read",
+                )
+            })?;
+            return Ok(Sources { first, each: 0 });
+        }
+        let word = line.integer("address of a word", 0, (1 << 13) - 1)?;
+        let step = match line.next_if(|text| text == "step") {
+            Some(_) => line.integer("step", i16::MIN.into(), i16::MAX.into())?,
+            None => 1,
+        };
+        Source::Image { word, step }
+    } else {
+        let (site, _) = names
+            .site(&token.text)
+            .ok_or_else(|| line.refuse(&token, expected))?;
+        let first = match line.next_if(|text| text == "from") {
+            Some(_) => line.integer("iteration", 0, u32::MAX.into())?,
+            None => 0,
+        };
+        let step = match line.next_if(|text| text == "step") {
+            Some(_) => line.integer("step", i32::MIN.into(), i32::MAX.into())?,
+            None => 1,
+        };
+        Source::Dispatch { site, first, step }
     };
     let each = match line.next_if(|text| text == "each") {
         Some(_) => line.integer("step from slot to slot", -(1 << 32), 1 << 32)?,
         None => 0,
     };
-    Ok(Sources {
-        first: Source::Dispatch { site, first, step },
-        each,
-    })
+    Ok(Sources { first, each })
 }

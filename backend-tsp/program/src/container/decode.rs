@@ -250,7 +250,7 @@ impl<'b> Reader<'b> {
     }
 
     fn tile(&mut self) -> Decoded<IoTile> {
-        let lane = |r: &mut Self| Ok(r.u32().map(|col| (col != u32::MAX).then_some(col))?);
+        let lane = |r: &mut Self| r.u32().map(|col| (col != u32::MAX).then_some(col));
         Ok(IoTile {
             lanes: self.list(4, lane)?,
             planes: self.list(8, |r| r.list(10, Reader::word_run))?,
@@ -277,14 +277,18 @@ impl<'b> Reader<'b> {
             },
         };
         let (slot, first, count) = (self.u8()?, self.u32()?, self.u32()?);
-        let dispatch = self.one_of(&[true, false], "a dispatch (0) or the image (1)")?;
-        let source = match dispatch {
-            true => Source::Dispatch {
+        let expected = "a dispatch (0), the image (1) or the clock (2)";
+        let source = match self.one_of(&[0, 1, 2], expected)? {
+            0 => Source::Dispatch {
                 site: self.site()?,
                 first: self.u32()?,
                 step: self.u32()? as i32,
             },
-            false => Source::Image,
+            1 => Source::Image {
+                word: self.u16()?,
+                step: self.u16()?.cast_signed(),
+            },
+            _ => Source::Clock { cycle: self.u64()? },
         };
         Ok(Use {
             consumer,

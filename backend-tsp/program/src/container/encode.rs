@@ -148,7 +148,15 @@ fn one_use(out: &mut Vec<u8>, record: &Use) {
             out.extend(first.to_le_bytes());
             out.extend(step.to_le_bytes());
         }
-        Source::Image => out.push(1),
+        Source::Image { word, step } => {
+            out.push(1);
+            out.extend(word.to_le_bytes());
+            out.extend(step.to_le_bytes());
+        }
+        Source::Clock { cycle } => {
+            out.push(2);
+            out.extend(cycle.to_le_bytes());
+        }
     }
     out.extend(record.loc.to_le_bytes());
 }

@@ -114,7 +114,7 @@ fn the_header_says_what_is_wrong() {
     assert!(message(&with(0, b'?')).starts_with("byte 0: expected the magic"));
     assert_eq!(
         message(&with(8, 9)),
-        "byte 8: expected format version 1, found 9"
+        "byte 8: expected format version 2, found 9"
     );
     assert!(
         message(&bytes[..bytes.len() - 1])

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Errors, FormPlace, Refused, require};
 use crate::instr::{AluInstr, Instr, MemAccess, MemPart, Operand};
 use crate::io::LANES;
-use crate::program::{Consumer, ImageSegment, IoEntry, Program, Site, Source, Use};
+use crate::program::{Consumer, INSTALL_TIME, ImageSegment, IoEntry, Program, Site, Source, Use};
 use crate::timeline::{Dispatch, dispatches};
 use crate::unit::{QueueId, SLICES};
 
@@ -192,15 +192,22 @@ fn one_use(program: &Program, sites: &Sites, record: &Use) -> Result<(), Refused
             )
         },
     )?;
-    if let Source::Dispatch { site, first, step } = record.source {
-        let made = i64::from(sites.iterations(site).ok_or_else(|| nowhere(16, site))?);
-        let last = i64::from(first) + i64::from(record.count - 1) * i64::from(step);
-        require(
-            16,
-            i64::from(first) < made && (0..made).contains(&last),
-            || format!("source iterations {first}…{last}, expected a part of 0..{made}"),
-        )?;
-    }
+    let timed = matches!(record.source, Source::Clock { .. });
+    require(16, timed == (record.slot == INSTALL_TIME), || {
+        format!("expected the clock for slot {INSTALL_TIME} of an iw and for nothing else")
+    })?;
+    let (what, first, step, end) = match record.source {
+        Source::Dispatch { site, first, step } => {
+            let made = sites.iterations(site).ok_or_else(|| nowhere(16, site))?;
+            ("iterations", i64::from(first), i64::from(step), made.into())
+        }
+        Source::Image { word, step } => ("words", i64::from(word), i64::from(step), 1 << 13),
+        Source::Clock { .. } => ("cycles", 0, 0, 1),
+    };
+    let last = first + i64::from(record.count - 1) * step;
+    require(16, first < end && (0..end).contains(&last), || {
+        format!("source {what} {first}…{last}, expected a part of 0..{end}")
+    })?;
     require(17, (record.loc as usize) < program.locations.len(), || {
         format!(
             "location {}, expected less than {}",
@@ -248,7 +255,7 @@ pub(crate) fn has_slot(instr: &Instr, slot: u8) -> bool {
             }
         }
         Instr::Lw { .. } | Instr::Transpose { .. } => slot < 16,
-        Instr::Iw { n, .. } => slot < n,
+        Instr::Iw { n, .. } => slot < n || slot == INSTALL_TIME,
         Instr::Act { ty, .. } => slot < ty.bytes() || slot == 2,
         Instr::Out { .. } | Instr::Drop => slot == 4,
         Instr::Acc { .. } => slot <= 4,

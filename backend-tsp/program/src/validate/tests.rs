@@ -300,7 +300,8 @@ fn instructions_and_queues() {
 
 #[test]
 fn tables() {
-    let cases: &[(u8, fn(&mut Program))] = &[
+    type Case = (u8, fn(&mut Program));
+    let cases: &[Case] = &[
         (10, |p| p.image[0].slice = 44),
         (10, |p| p.image[0].bytes.push(0)),
         (10, |p| p.image[0].bytes.clear()),
@@ -383,7 +384,10 @@ fn uses() {
             None,
             Use {
                 first: 1,
-                source: Source::Image,
+                source: Source::Image {
+                    word: 8191,
+                    step: 0,
+                },
                 ..output
             },
         ),
@@ -466,6 +470,30 @@ fn uses() {
             Some(16),
             Use {
                 source: from("MXM0.act", 0, 1, i32::MAX),
+                ..good
+            },
+        ),
+        (
+            Some(16),
+            Use {
+                source: Source::Image {
+                    word: 8192,
+                    step: 0,
+                },
+                ..output
+            },
+        ),
+        (
+            Some(16),
+            Use {
+                source: Source::Image { word: 0, step: -1 },
+                ..output
+            },
+        ),
+        (
+            Some(16),
+            Use {
+                source: Source::Clock { cycle: 3 },
                 ..good
             },
         ),

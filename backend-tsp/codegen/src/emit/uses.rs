@@ -1,0 +1,223 @@
+//! `uses`: for every operand the dispatch that made it, read off the edges of the module.
+
+use std::collections::BTreeMap;
+
+use tspc_ir as ir;
+use tspc_ir::{Entity, Opcode};
+use tspc_program::{Consumer, INSTALL_TIME, Site, Source, Use};
+
+use super::facts::Facts;
+use super::{Emitter, Ports};
+use crate::Refusal;
+
+/// Records and the locations that they name.
+struct Records {
+    uses: Vec<Use>,
+    locations: Vec<String>,
+    numbers: BTreeMap<ir::Loc, u32>,
+}
+
+/// Which iterations of the producer a consumer's iterations take.
+#[derive(Clone, Copy)]
+struct Iterations {
+    first: i64,
+    step: i64,
+}
+
+/// Iteration i takes iteration i.
+const ROWWISE: Iterations = Iterations { first: 0, step: 1 };
+
+impl Emitter<'_> {
+    /// All records, ordered by consumer, and the locations.
+    pub(super) fn uses(&self, outputs: &Ports) -> Result<(Vec<Use>, Vec<String>), Refusal> {
+        let mut records = Records {
+            uses: Vec::new(),
+            locations: Vec::new(),
+            numbers: BTreeMap::new(),
+        };
+        for d in &self.dispatches {
+            let consumer = Consumer::Instr(self.site(d.op)?);
+            let loc = records.location(self.module, d.op);
+            for (slot, source) in self.operands(d.op, d.count)? {
+                records.uses.push(Use {
+                    consumer,
+                    slot,
+                    first: 0,
+                    count: d.count,
+                    source,
+                    loc,
+                });
+            }
+        }
+        let mut runs = vec![0; outputs.0.len()];
+        for &op in self.module.body_ops() {
+            if self.module[op].opcode != Opcode::TspOutput {
+                continue;
+            }
+            let facts = Facts::new(self.module, op);
+            let name = facts.attr(|a| a.str("name"))?;
+            let entry = outputs.0.iter().position(|e| e.name == name);
+            let entry = entry.ok_or_else(|| facts.refuse("is in no output"))?;
+            let maker = facts.operand(0)?.op;
+            let loc = records.location(self.module, maker);
+            records.uses.push(Use {
+                consumer: Consumer::Output {
+                    entry: entry as u32,
+                    run: runs[entry],
+                },
+                slot: 0,
+                first: 0,
+                count: outputs.0[entry].rows,
+                source: self.words(op, maker, ROWWISE)?,
+                loc,
+            });
+            runs[entry] += 1;
+        }
+        records.uses.sort_by_key(|u| (u.consumer, u.slot, u.first));
+        Ok((records.uses, records.locations))
+    }
+
+    /// Slots and sources of an op on a unit.
+    fn operands(&self, op: ir::Op, count: u32) -> Result<Vec<(u8, Source)>, Refusal> {
+        let data = &self.module[op];
+        let facts = Facts::new(self.module, op);
+        let mut slots = Vec::new();
+        let mut bytes = |slot: u8, value: ir::Value| -> Result<(), Refusal> {
+            for k in 0..self.module.ty(value).elem.bytes() {
+                let source = self.iterations(self.maker(value, k), ROWWISE, count)?;
+                slots.push((slot + k as u8, source));
+            }
+            Ok(())
+        };
+        match data.opcode {
+            Opcode::TspRead => {
+                let words = Iterations {
+                    first: facts.number("start")?,
+                    step: if count > 1 { facts.number("step")? } else { 0 },
+                };
+                slots.push((0, self.words(op, facts.operand(0)?.op, words)?));
+            }
+            Opcode::TspWrite => {
+                let x = data.operands[0];
+                let run = facts.write_run(self.module.ty(x).last() as u32)?;
+                let taken = Iterations {
+                    first: run.first as i64,
+                    step: run.interval,
+                };
+                let maker = self.maker(x, facts.number("byte")?);
+                slots.push((2, self.iterations(maker, taken, count)?));
+            }
+            Opcode::TspAlu => {
+                // The second slots of a binary operation are those of b, an immediate before it or not.
+                let first = if data.attrs.flag("imm_first") { 1 } else { 0 };
+                for (i, &value) in data.operands.iter().enumerate() {
+                    bytes(4 * (first + i) as u8, value)?;
+                }
+            }
+            Opcode::TspLw => {
+                for (i, &value) in data.operands.iter().enumerate() {
+                    bytes(i as u8, value)?;
+                }
+            }
+            Opcode::TspIw => {
+                slots = self.loads(op)?;
+                let cycle = facts.number("cycle")?;
+                slots.push((INSTALL_TIME, Source::Clock { cycle }));
+            }
+            Opcode::TspAct => {
+                bytes(0, data.operands[0])?;
+                let install = facts.operand(1)?.op;
+                slots.push((
+                    2,
+                    self.iterations(install, Iterations { first: 0, step: 0 }, count)?,
+                ));
+            }
+            Opcode::TspAccumulate => {
+                if let Some(&partial) = data.operands.get(1) {
+                    bytes(0, partial)?;
+                }
+                slots.push((4, self.iterations(facts.operand(0)?.op, ROWWISE, count)?));
+            }
+            Opcode::TspDistribute => {
+                bytes(facts.number::<u8>("stream")? % 8, data.operands[0])?;
+                bytes(8, data.operands[1])?;
+            }
+            _ => return Err(facts.refuse("code generation does not emit this op")),
+        }
+        Ok(slots)
+    }
+
+    /// For each installed group the load that filled it last.
+    fn loads(&self, op: ir::Op) -> Result<Vec<(u8, Source)>, Refusal> {
+        let facts = Facts::new(self.module, op);
+        let groups: i64 = facts.number("groups")?;
+        let mut filled = BTreeMap::new();
+        for i in 0..self.module[op].operands.len() {
+            let load = facts.operand(i)?;
+            let (group, step): (i64, i64) = (load.number("group")?, load.number("step")?);
+            for first in 0..self.module.ty(self.module[load.op].operands[0]).last() as i64 {
+                let source = self.iterations(load.op, Iterations { first, step: 0 }, 1)?;
+                filled.insert(group + first * step, source);
+            }
+        }
+        let slots = filled
+            .range(..groups)
+            .map(|(&j, &source)| (j as u8, source));
+        Ok(slots.collect())
+    }
+
+    /// The op that makes byte k of a value.
+    fn maker(&self, value: ir::Value, k: usize) -> ir::Op {
+        let op = self.module.def_op(value).expect("tsp values come from ops");
+        match self.module[op].opcode {
+            Opcode::TspJoin => self.maker(self.module[op].operands[k], 0),
+            _ => op,
+        }
+    }
+
+    fn site(&self, op: ir::Op) -> Result<Site, Refusal> {
+        self.sites[op.index()].ok_or_else(|| Facts::new(self.module, op).refuse("is on no unit"))
+    }
+
+    fn iterations(&self, maker: ir::Op, taken: Iterations, count: u32) -> Result<Source, Refusal> {
+        Ok(Source::Dispatch {
+            site: self.site(maker)?,
+            first: taken.first as u32,
+            step: if count > 1 { taken.step as i32 } else { 0 },
+        })
+    }
+
+    /// Who made these words of a buffer.
+    fn words(&self, op: ir::Op, maker: ir::Op, words: Iterations) -> Result<Source, Refusal> {
+        let write = Facts::new(self.module, maker);
+        if self.module[maker].opcode != Opcode::TspWrite {
+            return Ok(Source::Image {
+                word: write.buffer()?.addr + words.first as u16,
+                step: words.step as i16,
+            });
+        }
+        let (start, step): (i64, i64) = (write.number("start")?, write.number("step")?);
+        let (first, stride) = (words.first - start, words.step);
+        if step == 0 || first % step != 0 || stride % step != 0 {
+            let message = format!(
+                "words {start}, {start} + {step}, … of its buffer were written, others are read"
+            );
+            return Err(Facts::new(self.module, op).refuse(message));
+        }
+        Ok(Source::Dispatch {
+            site: self.site(maker)?,
+            first: (first / step) as u32,
+            step: (stride / step) as i32,
+        })
+    }
+}
+
+impl Records {
+    fn location(&mut self, module: &ir::Module, op: ir::Op) -> u32 {
+        let loc = module[op].loc;
+        *self.numbers.entry(loc).or_insert_with(|| {
+            self.locations.push(module.locs().describe(loc));
+            self.locations.len() as u32 - 1
+        })
+    }
+}
