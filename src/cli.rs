@@ -85,6 +85,14 @@ impl MachineArgs {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Compile, check and simulate BERT-base with seeded weights, and print a latency sheet
+    Demo(commands::demo::Demo),
+    /// Compile a model to a program, or to the text of a level on the way
+    Compile(commands::compile::Compile),
+    /// Run texts through a model on the simulator: embeddings, similarities, comparison of levels
+    Run(commands::run::Run),
+    /// Print the latency sheet of a program
+    Report(commands::report::Report),
     /// Assemble a listing into a program
     Asm(commands::asm::Asm),
     /// Print the listing of a program, with cycles; it assembles back to the same bytes
@@ -121,6 +129,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let machine = cli.machine.load()?;
     match &cli.command {
+        Command::Demo(args) => commands::demo::demo(args, &machine),
+        Command::Compile(args) => commands::compile::compile(args, &machine),
+        Command::Run(args) => commands::run::run(args, &machine),
+        Command::Report(args) => commands::report::report(args, &machine),
         Command::Asm(args) => commands::asm::assemble(args),
         Command::Disasm(args) => commands::asm::disassemble(args),
         Command::Check(args) => commands::check::check(args, &machine),

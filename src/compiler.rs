@@ -3,10 +3,15 @@
 //! Before: a model and a sequence length that its position table holds. After: a program that the checker accepted.
 //! Holds no knowledge of the chip: it connects frontends, passes, code generation, checker and simulator.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use std::{fmt, iter, thread};
 
+use tspc_frontend_bert::graph::Encoder;
 use tspc_frontend_bert::{Model, calibrate, graph, host};
 
 use crate::check::{self, Report};
@@ -110,26 +115,38 @@ pub struct Silent;
 
 impl Listener for Silent {}
 
-/// The ranges of a module's products over these texts, each at its own length, so that no padding takes part.
+/// The ranges of a module's products over these texts, each at its own length, so that no padding takes part. Texts
+/// are shared out over the host's cores; the result depends neither on how many nor on which was faster.
 pub fn calibrated(
     model: &Model,
     texts: &[Vec<u32>],
     listener: &mut dyn Listener,
 ) -> Result<Ranges, Error> {
     listener.step("calibrate");
-    let mut by_length: BTreeMap<usize, Vec<&[u32]>> = BTreeMap::new();
-    for ids in texts {
-        by_length.entry(ids.len()).or_default().push(ids);
-    }
+    let encoder = Encoder::new(&model.config, &model.weights)?;
+    let observe = |ids: &[u32]| -> Result<Ranges, Error> {
+        let module = canonical(&encoder.module(ids.len())?)?;
+        Ok(Ranges::observe(&module, &inputs(model, ids, ids.len())?)?)
+    };
+    // The longest first, so that all threads end at about the same time.
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|&i| Reverse(texts[i].len()));
+    let next = AtomicUsize::new(0);
+    let take = || order.get(next.fetch_add(1, Relaxed)).copied();
+    let work = || -> Vec<(usize, Result<Ranges, Error>)> {
+        iter::from_fn(take).map(|i| (i, observe(&texts[i]))).collect()
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let seen: BTreeMap<usize, Result<Ranges, Error>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores.min(texts.len())).map(|_| scope.spawn(work)).collect();
+        let joined = threads.into_iter().map(|t| t.join().unwrap_or_else(|p| resume_unwind(p)));
+        joined.flatten().collect()
+    });
     let mut all: Option<Ranges> = None;
-    for (len, texts) in by_length {
-        let module = canonical(&graph::build(&model.config, &model.weights, len)?)?;
-        for ids in texts {
-            let ranges = Ranges::observe(&module, &inputs(model, ids, len)?)?;
-            match &mut all {
-                Some(all) => all.merge(&ranges)?,
-                None => all = Some(ranges),
-            }
+    for ranges in seen.into_values() {
+        match &mut all {
+            Some(all) => all.merge(&ranges?)?,
+            None => all = Some(ranges?),
         }
     }
     all.ok_or_else(|| Error::from("no text to calibrate on".to_string()))

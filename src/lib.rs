@@ -4,10 +4,12 @@
 //! It holds no knowledge of the chip: it connects the crates below it.
 
 pub mod cli;
-pub mod compiler;
 mod commands;
+pub mod compare;
+pub mod compiler;
 mod files;
 mod progress;
+pub mod report;
 mod tensors;
 
 pub use tspc_check as check;

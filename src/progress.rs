@@ -19,6 +19,16 @@ impl Progress {
         }
     }
 
+    /// The step that begins.
+    pub fn step(&mut self, name: &str) {
+        if self.terminal {
+            self.shown = Some(0);
+            eprint!("\r\x1b[K{}: {name}", self.what);
+            // Nobody is told less than a line of progress if this fails.
+            let _ = std::io::stderr().flush();
+        }
+    }
+
     /// `done` of `total`.
     pub fn at(&mut self, done: u64, total: u64) {
         let percent = (u128::from(done) * 100 / u128::from(total.max(1))) as u64;

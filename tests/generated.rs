@@ -174,12 +174,12 @@ fn generated(seed: u64) {
     }
     random.outputs.extend(random.values.last());
     let outputs = random.outputs;
-    let (p, c) = levels(random.t, &outputs); println!("{c} cycles {} uses {} outputs", p.uses.len(), outputs.len());
+    levels(random.t, &outputs);
 }
 
 #[test]
 fn random_modules_agree_on_all_levels() {
-    for seed in 0..400 {
+    for seed in 0..24 {
         println!("seed {seed}");
         generated(seed);
     }

@@ -13,6 +13,7 @@ use tspc::program::{Hemisphere, MxmQueue, Unit};
 use compare::levels;
 use tiled::Tiled;
 
+type Build<'a> = &'a dyn Fn(&mut Tiled) -> Value;
 type Ops<'a> = &'a [(&'static str, &'a [usize], Option<f32>, Elem)];
 
 const TO_F16: Ops = &[("cvt", &[0], None, Elem::F16)];
@@ -355,7 +356,7 @@ fn inputs_that_nobody_reads_and_outputs_that_nobody_makes() {
 
 #[test]
 fn refusals_name_the_op_and_what_was_expected() {
-    let cases: [(&str, &dyn Fn(&mut Tiled) -> Value); 6] = [
+    let cases: [(&str, Build); 6] = [
         (
             "can only be installed (rows) or leave the program (lanes)",
             &|t| {
@@ -418,6 +419,18 @@ fn rows_are_read_backwards_and_by_steps() {
         })
         .collect();
     levels(t, &outputs);
+}
+
+#[test]
+fn programs_are_the_same_every_time() {
+    let program = || {
+        let mut t = Tiled::new(18);
+        let y = computed(&mut t, 33, 96);
+        let scores = t.pass(y, y, None);
+        let (module, _) = t.finish(&[y, scores]);
+        codegen::compile(&module, &Machine::tsp_v1()).unwrap()
+    };
+    assert!(program() == program());
 }
 
 #[test]

@@ -8,7 +8,9 @@ use crate::weights::{Layer, Linear, Norm};
 use crate::{Activation, Config, Weights};
 use tspc_ir::Opcode::*;
 use tspc_ir::diag::{Diagnostic, Place};
-use tspc_ir::{Attr, Builder, ConstData, Elem, Kind, Loc, Module, Opcode, Type, Value};
+use tspc_ir::{
+    Attr, Builder, Const, ConstData, ConstPool, Elem, Kind, Loc, Module, Opcode, Type, Value,
+};
 
 /// Input: the sum of the embeddings before its LayerNorm, [seq_len, hidden], see [`crate::host::embed`].
 pub const EMBEDDINGS: &str = "embeddings";
@@ -21,44 +23,155 @@ type Built<T> = Result<T, Diagnostic>;
 
 /// The encoder for this sequence length. An error if the model has no so many positions.
 pub fn build(config: &Config, weights: &Weights, seq_len: usize) -> Built<Module> {
-    if !(1..=config.max_positions).contains(&seq_len) {
-        let message = format!(
-            "sequence length {seq_len}, should be 1 to {}",
-            config.max_positions
-        );
-        return Err(Diagnostic::new(message, Place::named("model")));
+    check_length(config, seq_len)?;
+    Encoder::new(config, weights)?.module(seq_len)
+}
+
+fn check_length(config: &Config, seq_len: usize) -> Built<()> {
+    if (1..=config.max_positions).contains(&seq_len) {
+        return Ok(());
     }
-    let mut builder = Builder::new("encoder");
-    let mut input = |name: &str, rows, columns| {
-        let ty = Type::new(Kind::Tensor, [rows, columns], Elem::F32);
-        let ty = ty.map_err(|why| Diagnostic::new(why, Place::named(name)))?;
-        Ok(builder.input(name, ty))
-    };
-    let embeddings = input(EMBEDDINGS, seq_len, config.hidden)?;
-    let mask = input(MASK, 1, seq_len)?;
-    let mut graph = Graph {
-        builder,
-        config,
-        seq_len,
-        loc: None,
-    };
-    let mut x = graph.layer_norm("embeddings.LayerNorm", &weights.embedding_norm, embeddings)?;
-    for (i, layer) in weights.layers.iter().enumerate() {
-        x = graph.layer(&format!("encoder.layer.{i}"), layer, x, mask)?;
+    let message = format!(
+        "sequence length {seq_len}, should be 1 to {}",
+        config.max_positions
+    );
+    Err(Diagnostic::new(message, Place::named("model")))
+}
+
+/// A model whose tensors are constants, laid out and hashed once for the modules of all sequence lengths.
+pub struct Encoder<'m> {
+    config: &'m Config,
+    pool: ConstPool,
+    embedding_norm: NormConsts,
+    layers: Vec<LayerConsts>,
+}
+
+struct NormConsts {
+    scale: Const,
+    shift: Const,
+}
+
+struct LinearConsts {
+    /// [in, out].
+    weight: Const,
+    bias: Const,
+}
+
+struct LayerConsts {
+    query: LinearConsts,
+    key: LinearConsts,
+    value: LinearConsts,
+    attention_output: LinearConsts,
+    attention_norm: NormConsts,
+    intermediate: LinearConsts,
+    output: LinearConsts,
+    output_norm: NormConsts,
+}
+
+impl<'m> Encoder<'m> {
+    /// The tensors of this model as constants.
+    pub fn new(config: &'m Config, weights: &Weights) -> Built<Encoder<'m>> {
+        let mut consts = Consts::default();
+        let embedding_norm = consts.norm(&weights.embedding_norm);
+        let layers = weights.layers.iter().map(|l| consts.layer(l));
+        let (embedding_norm, layers) = embedding_norm
+            .and_then(|norm| Ok((norm, layers.collect::<Result<_, _>>()?)))
+            .map_err(|why| Diagnostic::new(why, Place::named("model")))?;
+        Ok(Encoder {
+            config,
+            pool: consts.0,
+            embedding_norm,
+            layers,
+        })
     }
-    graph.output(x)
+
+    /// The encoder for this sequence length. An error if the model has no so many positions.
+    pub fn module(&self, seq_len: usize) -> Built<Module> {
+        check_length(self.config, seq_len)?;
+        let mut builder = Builder::new("encoder");
+        let mut input = |name: &str, rows, columns| {
+            let ty = Type::new(Kind::Tensor, [rows, columns], Elem::F32);
+            let ty = ty.map_err(|why| Diagnostic::new(why, Place::named(name)))?;
+            Ok(builder.input(name, ty))
+        };
+        let embeddings = input(EMBEDDINGS, seq_len, self.config.hidden)?;
+        let mask = input(MASK, 1, seq_len)?;
+        let mut graph = Graph {
+            builder,
+            config: self.config,
+            pool: &self.pool,
+            seq_len,
+            loc: None,
+        };
+        let mut x = graph.layer_norm("embeddings.LayerNorm", &self.embedding_norm, embeddings)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            x = graph.layer(&format!("encoder.layer.{i}"), layer, x, mask)?;
+        }
+        graph.output(x)
+    }
+}
+
+/// The constants of a model as they are entered.
+#[derive(Default)]
+struct Consts(ConstPool);
+
+impl Consts {
+    fn layer(&mut self, layer: &Layer) -> Result<LayerConsts, String> {
+        Ok(LayerConsts {
+            query: self.linear(&layer.query)?,
+            key: self.linear(&layer.key)?,
+            value: self.linear(&layer.value)?,
+            attention_output: self.linear(&layer.attention_output)?,
+            attention_norm: self.norm(&layer.attention_norm)?,
+            intermediate: self.linear(&layer.intermediate)?,
+            output: self.linear(&layer.output)?,
+            output_norm: self.norm(&layer.output_norm)?,
+        })
+    }
+
+    fn linear(&mut self, part: &Linear) -> Result<LinearConsts, String> {
+        let (outs, ins) = (part.bias.len(), part.weight.len() / part.bias.len());
+        // Exporters store the matrix as the product takes it: [in, out]. By blocks, so that neither the rows read
+        // nor the rows written leave the cache.
+        let mut bytes = vec![0; 4 * ins * outs];
+        for block in (0..outs).step_by(16) {
+            for i in 0..ins {
+                for o in block..outs.min(block + 16) {
+                    let value = part.weight[o * ins + i];
+                    bytes[4 * (i * outs + o)..][..4].copy_from_slice(&value.to_le_bytes());
+                }
+            }
+        }
+        let weight = ConstData::new(&[ins, outs], Elem::F32, bytes)?;
+        Ok(LinearConsts {
+            weight: self.0.add(weight),
+            bias: self.vector(&part.bias)?,
+        })
+    }
+
+    fn norm(&mut self, norm: &Norm) -> Result<NormConsts, String> {
+        Ok(NormConsts {
+            scale: self.vector(&norm.scale)?,
+            shift: self.vector(&norm.shift)?,
+        })
+    }
+
+    fn vector(&mut self, values: &[f32]) -> Result<Const, String> {
+        Ok(self.0.add(ConstData::f32s(&[values.len()], values)?))
+    }
 }
 
 /// A graph under construction; `loc` is where the next ops come from.
-struct Graph<'c> {
+struct Graph<'e> {
     builder: Builder,
-    config: &'c Config,
+    config: &'e Config,
+    pool: &'e ConstPool,
     seq_len: usize,
     loc: Option<Loc>,
 }
 
 impl Graph<'_> {
-    fn layer(&mut self, path: &str, layer: &Layer, x: Value, mask: Value) -> Built<Value> {
+    fn layer(&mut self, path: &str, layer: &LayerConsts, x: Value, mask: Value) -> Built<Value> {
         let at = |part: &str| format!("{path}.{part}");
         let context = self.attention(&at("attention.self"), layer, x, mask)?;
         let attended = self.linear(
@@ -81,7 +194,13 @@ impl Graph<'_> {
         self.layer_norm(&at("output.LayerNorm"), &layer.output_norm, sum)
     }
 
-    fn attention(&mut self, path: &str, layer: &Layer, x: Value, mask: Value) -> Built<Value> {
+    fn attention(
+        &mut self,
+        path: &str,
+        layer: &LayerConsts,
+        x: Value,
+        mask: Value,
+    ) -> Built<Value> {
         let at = |part: &str| format!("{path}.{part}");
         let q = self.linear(&at("query"), &layer.query, x)?;
         let q = self.heads(q, &[1, 0, 2])?;
@@ -113,19 +232,15 @@ impl Graph<'_> {
         self.transpose(split, perm)
     }
 
-    fn linear(&mut self, path: &str, part: &Linear, x: Value) -> Built<Value> {
+    fn linear(&mut self, path: &str, part: &LinearConsts, x: Value) -> Built<Value> {
         self.at(path);
-        let (outs, ins) = (part.bias.len(), part.weight.len() / part.bias.len());
-        // Exporters store the matrix as the product takes it: [in, out].
-        let column = |i: usize| part.weight.iter().skip(i).step_by(ins);
-        let transposed: Vec<f32> = (0..ins).flat_map(column).copied().collect();
-        let weight = self.constant(&[ins, outs], &transposed)?;
+        let weight = self.constant(part.weight)?;
         let product = self.op(TensorMatmul, &[x, weight])?;
-        let bias = self.constant(&[outs], &part.bias)?;
+        let bias = self.constant(part.bias)?;
         self.op(TensorAdd, &[product, bias])
     }
 
-    fn layer_norm(&mut self, path: &str, norm: &Norm, x: Value) -> Built<Value> {
+    fn layer_norm(&mut self, path: &str, norm: &NormConsts, x: Value) -> Built<Value> {
         self.at(path);
         let mean = self.mean(x)?;
         let centred = self.op(TensorSub, &[x, mean])?;
@@ -135,9 +250,9 @@ impl Graph<'_> {
         let positive = self.op(TensorAdd, &[variance, eps])?;
         let deviation = self.op(TensorSqrt, &[positive])?;
         let normal = self.op(TensorDiv, &[centred, deviation])?;
-        let scale = self.constant(&[norm.scale.len()], &norm.scale)?;
+        let scale = self.constant(norm.scale)?;
         let scaled = self.op(TensorMul, &[normal, scale])?;
-        let shift = self.constant(&[norm.shift.len()], &norm.shift)?;
+        let shift = self.constant(norm.shift)?;
         self.op(TensorAdd, &[scaled, shift])
     }
 
@@ -221,16 +336,24 @@ impl Graph<'_> {
     }
 
     fn scalar(&mut self, x: f32) -> Built<Value> {
-        self.constant(&[], &[x])
+        let loc = self.loc();
+        let data = ConstData::f32s(&[], &[x]).map_err(|why| self.refusal(why))?;
+        self.builder.constant_op(TensorConstant, data, loc)
     }
 
-    fn constant(&mut self, shape: &[usize], values: &[f32]) -> Built<Value> {
+    /// A constant of the model.
+    fn constant(&mut self, c: Const) -> Built<Value> {
+        let carried = self.builder.carry(self.pool, c);
+        let c = carried.ok_or_else(|| self.refusal("the constant is not of this model".into()))?;
+        self.with(TensorConstant, &[], &[("value", Attr::Const(c))])
+    }
+
+    fn refusal(&mut self, why: String) -> Diagnostic {
         let loc = self.loc();
-        let data = ConstData::f32s(shape, values).map_err(|why| {
-            let path = self.builder.module().locs().describe(loc);
-            Diagnostic::new(why, Place::named(path))
-        })?;
-        self.builder.constant_op(TensorConstant, data, loc)
+        Diagnostic::new(
+            why,
+            Place::named(self.builder.module().locs().describe(loc)),
+        )
     }
 }
 
@@ -313,6 +436,17 @@ mod tests {
         ] {
             assert!(paths.contains(&format!("encoder.layer.{part}")), "{part}");
         }
+    }
+
+    #[test]
+    fn one_encoder_gives_the_modules_of_all_lengths() {
+        let (config, weights) = (config(), weights(&config()));
+        let encoder = Encoder::new(&config, &weights).unwrap();
+        for len in [16, 1, 5] {
+            let module = encoder.module(len).unwrap();
+            assert!(module == build(&config, &weights, len).unwrap(), "{len}");
+        }
+        assert!(encoder.module(17).is_err());
     }
 
     #[test]

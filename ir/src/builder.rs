@@ -63,8 +63,8 @@ impl Builder {
         self.module.consts.add(data)
     }
 
-    /// Enters a constant of another module's pool.
-    pub(crate) fn carry(&mut self, from: &ConstPool, c: Const) -> Option<Const> {
+    /// Enters a constant of another pool, without hashing it again; `None` if that pool has no such constant.
+    pub fn carry(&mut self, from: &ConstPool, c: Const) -> Option<Const> {
         self.module.consts.carry(from, c)
     }
 

@@ -2,7 +2,12 @@
 
 pub mod asm;
 pub mod check;
+pub mod compile;
+pub mod demo;
 pub mod machine;
+pub mod model;
 pub mod opt;
 pub mod passes;
+pub mod report;
+pub mod run;
 pub mod sim;

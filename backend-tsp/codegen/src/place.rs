@@ -6,11 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use std::cmp::Reverse;
+
 use tspc_machine::Machine;
 use tspc_program::{Hemisphere, SLICES};
 
 use crate::Refusal;
-use crate::problem::{Buffer, BufferId, Chain, Feed, Origin, Problem, Write};
+use crate::problem::{BufferId, Chain, Feed, Origin, Problem, Write};
 
 /// Where a buffer lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -274,8 +276,13 @@ fn slices(
     ];
     // What is there from the start needs room for ever, so it is placed first, the largest ahead.
     let mut order: Vec<usize> = (0..n).collect();
-    let rank = |b: &Buffer| (b.origin == Origin::Written, std::cmp::Reverse(b.words));
-    order.sort_by_key(|&b| (rank(&problem.buffers[b]), b));
+    // Those with the most neighbours first, while there is a choice; what stays for ever before what comes and goes.
+    let neighbours = |b: usize| member[b].iter().map(|&g| groups[g].len()).sum::<usize>();
+    order.sort_by_cached_key(|&b| {
+        let buffer = &problem.buffers[b];
+        let written = buffer.origin == Origin::Written;
+        (written, Reverse(neighbours(b)), Reverse(buffer.words), b)
+    });
     for b in order {
         let hemi = sides[b];
         let taken = member[b].iter().fold(0u128, |m, &g| m | used[g]);

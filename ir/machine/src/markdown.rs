@@ -13,12 +13,16 @@ const UNITS: [(&str, &[&str]); 6] = [
 ];
 
 const HEAD: &str = "\
-# The machine file
+# The machine
 
 <!-- Generated from ir/machine; `TSPC_BLESS=1 cargo test -p tspc-machine` rewrites it. -->
 
-The only place where numbers of the chip stand: verifier, cost model, scheduler, checker and simulator read them from here.
-They share numbers, never code.
+Groq's Tensor Streaming Processor (GroqChip 1), as far as it is public, with every gap filled by a stated assumption.
+Where a rule is ambiguous the conservative reading is taken, so that no latency is flattered by the model; the readings are in `docs/decisions/`.
+Sections 1 to 6 are the rules, a contract that checker and simulator implement separately; after them come the numbers.
+
+The machine file is the only place where numbers of the chip stand: verifier, cost model, scheduler, checker and simulator read them from there.
+They share numbers, never code; where the rules name a number, it is that of `tsp-v1`.
 A number is *published* in a paper, *observed* in public programs that ran on cards, or *assumed* by us, then on the conservative side.
 Delays are in cycles.
 The loader refuses values outside the range, so that every consumer can rely on it.
@@ -44,10 +48,13 @@ Other machines: `--machine FILE` reads a file with `format`, `name`, `numbers` a
 
 ";
 
-/// The text of `docs/machine.md`: the default machine, and what the other embedded ones change.
+/// What the units do, in words.
+const RULES: &str = include_str!("../data/rules.md");
+
+/// The text of `docs/machine.md`: the rules, the default machine, and what the other embedded ones change.
 pub fn documentation() -> String {
     let base = Machine::tsp_v1();
-    let mut text = HEAD.to_string() + &base.to_markdown();
+    let mut text = format!("{HEAD}{RULES}\n{}", base.to_markdown());
     for machine in Machine::NAMES
         .iter()
         .filter_map(|name| Machine::named(name)?.ok())

@@ -79,11 +79,12 @@ impl Analysis<Node> for Region {
         };
         let all = |f: fn(&Facts) -> bool| children.iter().all(|c| f(data(c)));
         let non_negative = match node {
+            Node::Count(_) => true,
             Node::Scalar(x) => x.value() >= 0.0,
             Node::Exp(_) | Node::Sqrt(_) | Node::Rsqrt(_) | Node::Recip(_) => true,
             Node::Max([a, b]) => data(a).non_negative || data(b).non_negative,
             Node::Mul([a, b]) if a == b => true,
-            Node::Leaf(_) | Node::Neg(_) | Node::Sub(_) => false,
+            Node::Leaf(_) | Node::Neg(_) | Node::Sub(_) | Node::LayerNorm(_) => false,
             // A quantiser without offset keeps the sign.
             Node::Quantize([x, _, o]) => {
                 data(x).non_negative && data(o).scalar == Some(Scalar::from(0.0))
@@ -207,6 +208,7 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
         Node::Dequantize([q, s]) => made(broadcast(&ty(q).shape, &ty(s).shape)?, Elem::F32),
         Node::CastF16([x]) => made(ty(x).shape.clone(), Elem::F16),
         Node::CastF32([x]) => made(ty(x).shape.clone(), Elem::F32),
+        Node::Transpose([x]) if ty(x).rank() < 2 => Err(format!("{} has no rows", ty(x))),
         Node::Transpose([x]) => made(swapped(&ty(x).shape), ty(x).elem),
         Node::Heads([x, n]) => {
             let heads = graph[*n]

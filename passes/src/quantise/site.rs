@@ -165,6 +165,14 @@ impl<T: Copy + FromStr<Err = String>> PerSite<T> {
         Ok(PerSite { default, overrides })
     }
 
+    /// Whether some site may have this setting.
+    pub fn has(&self, value: T) -> bool
+    where
+        T: PartialEq,
+    {
+        self.default == value || self.overrides.iter().any(|(_, own)| *own == value)
+    }
+
     /// The setting of every site. An error if a name matches no site.
     pub fn resolve(&self, sites: &[Site]) -> Result<Vec<T>, Diagnostic> {
         let mut settings = vec![self.default; sites.len()];

@@ -1,3 +1,5 @@
+//! Each form of quantised product on a few lines of text, and what is refused.
+
 use super::*;
 use crate::canonicalise::canonical;
 use tspc_ir::eval::{Array, Arrays, evaluate};

@@ -89,7 +89,8 @@ pub fn hidden(module: &Module, inputs: &Arrays) -> Vec<f32> {
 /// The pooled embedding of a sentence without padding.
 pub fn embedding(model: &Model, ids: &[u32], ranges: Option<&Ranges>, pipeline: &str) -> Vec<f32> {
     let module = quantised(model, ids.len(), ranges, pipeline);
-    let hidden = hidden(&module, &inputs(model, ids, ids.len()));
+    let inputs = inputs(model, ids, ids.len());
+    let hidden = hidden(&module, &streamed(&module, &inputs));
     host::pool(&hidden, model.config.hidden, ids.len())
 }
 

@@ -45,14 +45,15 @@ enum Columns {
     Repeated(usize, usize),
 }
 
-/// Lanes start, count that pass a distributor, and the copy; count 0 is the zero word.
-type WordKey = (usize, usize, u32);
+/// Streams of a weight load.
+const STREAMS: usize = 16;
 
 pub struct Memory<'a> {
     module: &'a ir::Module,
     buffers: Vec<Buffer>,
     groups: BTreeMap<Key, Vec<BufferId>>,
-    words: BTreeMap<WordKey, BufferId>,
+    /// Zero words, by the first buffer of an install's stripes and by stream.
+    zeros: BTreeMap<(BufferId, usize), BufferId>,
     writes: BTreeMap<ir::Value, Vec<Write>>,
     /// Tiles of each input.
     inputs: BTreeMap<ir::Value, Vec<(Columns, Vec<BufferId>)>>,
@@ -78,7 +79,7 @@ impl<'a> Memory<'a> {
             module,
             buffers: Vec::new(),
             groups: BTreeMap::new(),
-            words: BTreeMap::new(),
+            zeros: BTreeMap::new(),
             writes: BTreeMap::new(),
             inputs: BTreeMap::new(),
             taken: BTreeSet::new(),
@@ -193,70 +194,59 @@ impl<'a> Memory<'a> {
             copy: 0,
         });
         let (full, rest) = (view.count / per, view.count % per);
+        let bytes = STREAMS / per;
         let mut segments = Vec::new();
         if full > 0 {
-            let streams = stripes
-                .iter()
-                .map(|&buffer| Read {
-                    buffer,
-                    start: 0,
-                    step: 1,
-                })
-                .collect();
+            let read = |&buffer| Read {
+                buffer,
+                start: 0,
+                step: 1,
+            };
             segments.push(Segment {
                 group,
                 count: full as u8,
-                streams,
+                streams: stripes.iter().map(read).collect(),
             });
         }
         if rest > 0 {
-            let bytes = stripes.len() / per;
-            let streams = (0..stripes.len()).map(|s| {
-                if s / bytes < rest {
-                    Read {
-                        buffer: stripes[s],
-                        start: full as u32,
-                        step: 1,
-                    }
-                } else {
-                    Read {
-                        buffer: self.word(0, 0, s as u32),
-                        start: 0,
-                        step: 0,
-                    }
-                }
+            let streams = (0..STREAMS).map(|s| match s / bytes < rest {
+                true => Read {
+                    buffer: stripes[s],
+                    start: full as u32,
+                    step: 1,
+                },
+                false => self.zero(stripes[0], s),
             });
-            let streams = streams.collect();
             segments.push(Segment {
                 group: group + full as u8,
                 count: 1,
-                streams,
+                streams: streams.collect(),
             });
         }
         Ok(segments)
     }
 
-    /// Columns of zeros.
-    pub fn zero_columns(&mut self, group: u8, count: u8) -> Segment {
-        let streams = (0..16)
-            .map(|s| Read {
-                buffer: self.word(0, 0, s),
-                start: 0,
-                step: 0,
-            })
-            .collect();
+    /// Columns of zeros after the last column of an install.
+    pub fn zero_columns(&mut self, after: &Segment, count: u8) -> Segment {
+        let owner = after.streams[0].buffer;
         Segment {
-            group,
+            group: after.group + after.count,
             count,
-            streams,
+            streams: (0..STREAMS).map(|s| self.zero(owner, s)).collect(),
         }
     }
 
-    /// A distributor map that lets `count` lanes from `start` on pass.
-    pub fn lane_window(&mut self, start: usize, count: usize) -> Read {
-        // The only window of its chain, so the first copy is free.
-        let buffer = self.word(start, count, 0);
-        self.taken.insert(buffer);
+    /// A word of zeros for stream `s` of an install. Each install has its own: a word that all of them read in the same
+    /// cycles as all their weights would find no slice.
+    fn zero(&mut self, owner: BufferId, s: usize) -> Read {
+        let buffer = match self.zeros.get(&(owner, s)) {
+            Some(&there) => there,
+            None => {
+                let zeros = self.buffer(1, Origin::Constant(vec![0; LANES]));
+                self.zeros.insert((owner, s), zeros);
+                zeros
+            }
+        };
         Read {
             buffer,
             start: 0,
@@ -264,20 +254,19 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// A constant word: a distributor map, or with count 0 zeros.
-    fn word(&mut self, start: usize, count: usize, copy: u32) -> BufferId {
-        if let Some(&there) = self.words.get(&(start, count, copy)) {
-            return there;
-        }
-        let lane = |l: usize| match count {
-            0 => 0,
-            // Source lane in the same superlane; 16 gives zero.
-            _ if (start..start + count).contains(&l) => (l % 16) as u8,
-            _ => 16,
+    /// A distributor map that lets `count` lanes from `start` on pass, for the chain under construction alone.
+    pub fn lane_window(&mut self, start: usize, count: usize) -> Read {
+        // Source lane in the same superlane; 16 gives zero.
+        let lane = |l: usize| match (start..start + count).contains(&l) {
+            true => (l % 16) as u8,
+            false => 16,
         };
         let buffer = self.buffer(1, Origin::Constant((0..LANES).map(lane).collect()));
-        self.words.insert((start, count, copy), buffer);
-        buffer
+        Read {
+            buffer,
+            start: 0,
+            step: 0,
+        }
     }
 
     /// Buffers for a row run between two chains that no value names.
@@ -343,7 +332,7 @@ impl<'a> Memory<'a> {
         Ok((lane, buffers))
     }
 
-    /// The buffers of a key: per stripe, per byte.
+    /// The buffers of a key: per stripe with rows, per byte.
     fn group(&mut self, key: Key) -> Vec<BufferId> {
         if let Some(there) = self.groups.get(&key) {
             return there.clone();
@@ -383,11 +372,6 @@ impl<'a> Memory<'a> {
                 }
                 group.push(buffer);
             }
-        }
-        // A stripe without rows is never read; the zero word stands for it.
-        while group.len() < stripes * usize::from(bytes) {
-            let zero = self.word(0, 0, group.len() as u32);
-            group.push(zero);
         }
         if self.is_input(key.root) {
             let columns = match key.repeated {

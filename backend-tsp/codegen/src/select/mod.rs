@@ -265,8 +265,9 @@ impl Selector<'_> {
                 segments.push(segment);
             }
         }
-        if group < groups {
-            segments.push(self.memory.zero_columns(group, groups - group));
+        if let Some(last) = segments.last().filter(|_| group < groups) {
+            let zeros = self.memory.zero_columns(last, groups - group);
+            segments.push(zeros);
         }
         Ok(Install {
             segments,

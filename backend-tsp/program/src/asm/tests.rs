@@ -1,3 +1,5 @@
+//! Listings assemble to what they say, print back, and are refused with a place.
+
 use super::*;
 use crate::instr::{MemAccess, MemPart};
 use crate::print::listing;

@@ -1,3 +1,5 @@
+//! Programs survive the container, and other bytes are refused with their offset.
+
 use sha2::{Digest, Sha256};
 
 use super::*;

@@ -169,15 +169,11 @@ impl Term<'_, '_> {
                 self.plan().alu("mul", args, Elem::F32, loc)
             }
             Node::Quantize([x, r, o]) => {
-                let (x, r, o) = (
-                    self.operand(i, *x)?,
-                    self.operand(i, *r)?,
-                    self.operand(i, *o)?,
-                );
+                let (x, r) = (self.operand(i, *x)?, self.operand(i, *r)?);
                 let mut value = self.plan().alu("mul", vec![x, r], Elem::F32, loc);
                 // Adding +0 changes no quantised value.
-                if o != Arg::Imm(0) {
-                    let args = vec![Arg::Node(value), o];
+                if self.instance.facts[usize::from(*o)].scalar != Some(Scalar(0)) {
+                    let args = vec![Arg::Node(value), self.operand(i, *o)?];
                     value = self.plan().alu("add", args, Elem::F32, loc);
                 }
                 self.plan().alu("cvt", vec![Arg::Node(value)], elem, loc)
@@ -266,6 +262,7 @@ impl Term<'_, '_> {
         let (c, lanes) = (usize::from(child), self.widths[i]);
         if let Val::Constant(array) = &self.vals[c]
             && array.data.len() == 1
+            && self.decoder.numbers.vxm_immediates
         {
             return Ok(Arg::Imm(array.data.lanes(0..1)[0]));
         }

@@ -29,6 +29,9 @@ pub enum Class {
     GeluTanh,
 }
 
+/// Whether a condition holds of the classes that its variables stand for.
+pub type Holds = fn(&Graph, &[Id]) -> bool;
+
 /// A side condition on the classes that variables stand for.
 #[derive(Clone, Copy)]
 pub struct Condition {
@@ -37,7 +40,7 @@ pub struct Condition {
     /// The variables, in the order of the function's argument.
     pub on: &'static [&'static str],
     /// Whether it holds.
-    pub holds: fn(&Graph, &[Id]) -> bool,
+    pub holds: Holds,
 }
 
 /// What a rule makes.
@@ -173,7 +176,7 @@ type Number = dyn Fn(&Graph, &Subst) -> Option<Scalar> + Send + Sync;
 
 /// Tests the conditions, adds the number, then does as the pattern says.
 struct Guarded {
-    when: Vec<(Vec<Var>, fn(&Graph, &[Id]) -> bool)>,
+    when: Vec<(Vec<Var>, Holds)>,
     number: Option<Box<Number>>,
     pattern: Pattern<Node>,
 }
@@ -187,7 +190,7 @@ impl Applier<Node, Region> for Guarded {
         ast: Option<&PatternAst<Node>>,
         rule: Symbol,
     ) -> Vec<Id> {
-        let holds = |(on, holds): &(Vec<Var>, fn(&Graph, &[Id]) -> bool)| {
+        let holds = |(on, holds): &(Vec<Var>, Holds)| {
             let ids: Vec<Id> = on.iter().map(|&v| graph.find(subst[v])).collect();
             holds(graph, &ids)
         };

@@ -1,6 +1,6 @@
 //! LayerNorm: recognised from its parts, and made of passes through ones and one chain.
 
-use super::Class::{Exact, Statistics};
+use super::Class::{Rounding, Statistics};
 use super::Right::{Pattern, Width};
 use super::{Rule, scalar, width};
 
@@ -20,7 +20,7 @@ pub const RULES: &[Rule] = &[
         name: "layer-norm",
         group: GROUP,
         reason: "its parts have no form on the chip, the whole has",
-        class: Exact,
+        class: Rounding,
         left: LAYER_NORM,
         right: Pattern("(layer-norm ?x ?g ?b ?eps)"),
         when: &[scalar(&["?n", "?eps"]), width(&["?x", "?n"])],
