@@ -1,16 +1,16 @@
 //! Where the levels of a compilation differ on one input.
 //!
-//! `stream.*`, `tsp.*` and the simulator must agree bit for bit. The fp32 and the quantised module differ by what
-//! quantisation rounds; how much is shown for each named tensor, and for the worst the places.
+//! Tiled `stream.*`, `tsp.*` and the simulator must agree bit for bit. The fp32 and the quantised module differ by what
+//! quantisation rounds, the quantised one and `stream.*` by where fp32 values are rounded, which may move an int8 value
+//! by one; how much is shown for each named tensor, and the places of the first that differs.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use tspc_frontend_bert::Model;
 
 use crate::compiler::{self, Compiled, Error, inputs, reshaped};
 use crate::ir::eval::{Array, Arrays, evaluate, evaluate_with};
-use crate::ir::{Elem, Module, Value};
+use crate::ir::{Def, Elem, Module, Op, Opcode, Value};
 use crate::machine::Machine;
 
 /// Places shown of a difference.
@@ -107,38 +107,131 @@ fn same(
 /// What a named tensor of two levels differs by.
 struct Difference {
     path: String,
-    shape: Vec<usize>,
+    elem: Elem,
+    /// Places that differ, as row, lane and both values; the first ones.
+    places: Vec<(usize, usize, f64, f64)>,
+    differing: usize,
     /// Largest difference, over the largest magnitude.
     relative: f64,
-    at: usize,
-    want: f32,
-    got: f32,
 }
 
-/// The last fp32 value that each path of the model computes, in order of appearance.
-fn by_path(module: &Module, inputs: &Arrays) -> Result<Vec<(String, Array)>, Error> {
-    let mut last: BTreeMap<String, (usize, Array)> = BTreeMap::new();
-    let mut order = 0;
+/// An array that an op of a module computes.
+struct Named {
+    path: String,
+    opcode: Opcode,
+    array: Array,
+}
+
+/// The fp32 and i32 values of a module by the paths of the model, in order.
+fn by_path(module: &Module, inputs: &Arrays) -> Result<Vec<Named>, Error> {
+    let mut all = Vec::new();
     evaluate_with(module, inputs, &mut |value: Value, array: &Array| {
-        let op = module.def_op(value);
-        let constant = op.is_some_and(|op| module[op].operands.is_empty());
-        if let (Some(op), false) = (op, constant || array.data.elem() != Elem::F32) {
-            let path = module.locs().describe(module[op].loc);
-            let path = path.split(" (").next().unwrap_or(&path).to_string();
-            order += 1;
-            let first = last.get(&path).map_or(order, |(first, _)| *first);
-            last.insert(path, (first, array.clone()));
+        let Some(op) = made_by(module, value) else {
+            return;
+        };
+        let wide = matches!(array.data.elem(), Elem::F32 | Elem::I32);
+        if module[op].operands.is_empty() || !wide || array.shape.len() < 2 {
+            return;
         }
+        let path = module.locs().describe(module[op].loc);
+        all.push(Named {
+            path: path.split(" (").next().unwrap_or(&path).to_string(),
+            opcode: module[op].opcode,
+            array: array.clone(),
+        });
     })?;
-    let mut all: Vec<(usize, String, Array)> = last
-        .into_iter()
-        .map(|(path, (order, array))| (order, path, array))
-        .collect();
-    all.sort_by_key(|(order, ..)| *order);
-    Ok(all.into_iter().map(|(_, path, array)| (path, array)).collect())
+    Ok(all)
 }
 
-/// Compares fp32 with quantised `tensor.*` by the paths of the model, on valid tokens.
+/// The op that makes a value; of a pipeline's result, the operation inside.
+fn made_by(module: &Module, value: Value) -> Option<Op> {
+    let Def::Result(op, i) = module[value].def else {
+        return None;
+    };
+    let inside = module[op].region.and_then(|r| module[r].ops.last());
+    let inner = inside.and_then(|&end| module.def_op(module[end].operands[i]));
+    Some(inner.unwrap_or(op))
+}
+
+/// The number at a row and a lane, whichever way round the array lies.
+fn number(array: &Array, transposed: bool, batch: usize, row: usize, lane: usize) -> f64 {
+    let n = array.shape.len();
+    let (rows, lanes) = (array.shape[n - 2], array.shape[n - 1]);
+    let at = batch * rows * lanes
+        + match transposed {
+            true => lane * lanes + row,
+            false => row * lanes + lane,
+        };
+    let bits = array.data.lanes(at..at + 1)[0];
+    match array.data.elem() {
+        Elem::I32 => f64::from(bits.cast_signed()),
+        _ => f64::from(f32::from_bits(bits)),
+    }
+}
+
+/// For each tensor that is the last of its path and type in `a`, how the closest one in `b` of that path, type and
+/// shape, perhaps transposed, differs on valid tokens.
+fn differences(a: &[Named], b: &[Named], tokens: usize, same_op: bool) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (i, want) in a.iter().enumerate() {
+        let elem = want.array.data.elem();
+        let alike = |n: &&Named| n.path == want.path && n.array.data.elem() == elem;
+        if a[i + 1..].iter().any(|n| alike(&n)) {
+            continue;
+        }
+        let fits = |n: &&Named| !same_op || n.opcode == want.opcode;
+        let candidates = b.iter().filter(alike).filter(fits);
+        let compared = candidates.filter_map(|n| difference(want, n, tokens));
+        found.extend(compared.min_by(|x, y| x.relative.total_cmp(&y.relative)));
+    }
+    found
+}
+
+fn difference(want: &Named, got: &Named, tokens: usize) -> Option<Difference> {
+    let shape = &want.array.shape;
+    let n = shape.len();
+    let mut turned = shape.clone();
+    turned.swap(n - 2, n - 1);
+    let transposed = got.array.shape != *shape;
+    if transposed && got.array.shape != turned {
+        return None;
+    }
+    let (batches, rows, lanes) = (shape[..n - 2].iter().product(), shape[n - 2], shape[n - 1]);
+    // Padding has rows of its own, and columns where tokens meet tokens.
+    let square = n > 2 && lanes == rows;
+    let (rows, lanes) = (
+        rows.min(tokens),
+        if square { lanes.min(tokens) } else { lanes },
+    );
+    let mut difference = Difference {
+        path: want.path.clone(),
+        elem: want.array.data.elem(),
+        places: Vec::new(),
+        differing: 0,
+        relative: 0.0,
+    };
+    let (mut most, mut apart) = (0f64, 0f64);
+    for batch in 0..batches {
+        for row in 0..rows {
+            for lane in 0..lanes {
+                let w = number(&want.array, false, batch, row, lane);
+                let g = number(&got.array, transposed, batch, row, lane);
+                most = most.max(w.abs());
+                if w != g {
+                    apart = apart.max((w - g).abs());
+                    difference.differing += 1;
+                    if difference.places.len() < SHOWN {
+                        difference.places.push((batch * rows + row, lane, w, g));
+                    }
+                }
+            }
+        }
+    }
+    difference.relative = apart / most.max(f64::MIN_POSITIVE);
+    Some(difference)
+}
+
+/// Compares fp32 with quantised `tensor.*`, and that with `stream.*`, by the paths of the model.
 fn named(
     text: &mut String,
     compiled: &Compiled,
@@ -146,51 +239,36 @@ fn named(
     tokens: usize,
 ) -> Result<(), Error> {
     let exact = by_path(&compiled.tensor, inputs)?;
-    let rounded: BTreeMap<String, Array> =
-        by_path(&compiled.quantised, inputs)?.into_iter().collect();
-    let mut found = Vec::new();
-    for (path, want) in exact {
-        let Some(got) = rounded.get(&path).filter(|a| a.shape == want.shape) else {
-            continue;
-        };
-        let (Ok(w), Ok(g)) = (want.data.f32s(), got.data.f32s()) else {
-            continue;
-        };
-        let valid = match want.shape.len() {
-            2 => tokens * want.last(),
-            _ => w.len(),
-        };
-        let (w, g) = (&w[..valid.min(w.len())], &g[..valid.min(g.len())]);
-        let most = w.iter().fold(0f64, |m, x| m.max(f64::from(x.abs())));
-        let apart = |i: &usize| (f64::from(w[*i]) - f64::from(g[*i])).abs();
-        let at = (0..w.len()).max_by(|a, b| apart(a).total_cmp(&apart(b)));
-        if let Some(at) = at {
-            found.push(Difference {
-                path,
-                relative: apart(&at) / most.max(f64::MIN_POSITIVE),
-                at,
-                want: w[at],
-                got: g[at],
-                shape: want.shape,
-            });
+    let rounded = by_path(&compiled.quantised, inputs)?;
+    let streamed = reshaped(&compiled.untiled, inputs)?;
+    let untiled = by_path(&compiled.untiled, &streamed)?;
+    for (title, found) in [
+        (
+            "fp32 tensor.* and quantised tensor.*",
+            differences(&exact, &rounded, tokens, true),
+        ),
+        (
+            "quantised tensor.* and stream.*",
+            differences(&rounded, &untiled, tokens, false),
+        ),
+    ] {
+        let _ = writeln!(text, "  {title}: largest difference over largest magnitude");
+        for d in &found {
+            let _ = writeln!(
+                text,
+                "    {:<48} {:<4} {:>8.2e}  {} differ",
+                d.path,
+                d.elem.name(),
+                d.relative,
+                d.differing
+            );
         }
-    }
-    let _ = writeln!(
-        text,
-        "  fp32 and quantised tensor.*, largest difference over largest magnitude:"
-    );
-    for d in &found {
-        let lanes = d.shape.last().copied().unwrap_or(1);
-        let _ = writeln!(
-            text,
-            "    {:<48} {:>8.2e}  row {} lane {}: {:?}, {:?}",
-            d.path,
-            d.relative,
-            d.at / lanes,
-            d.at % lanes,
-            d.want,
-            d.got
-        );
+        if let Some(first) = found.iter().find(|d| d.differing > 0) {
+            let _ = writeln!(text, "    the first that differs is {}:", first.path);
+            for (row, lane, want, got) in &first.places {
+                let _ = writeln!(text, "      row {row} lane {lane}: {want:?}, {got:?}");
+            }
+        }
     }
     Ok(())
 }

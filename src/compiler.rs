@@ -90,6 +90,8 @@ pub struct Compiled {
     pub tensor: Module,
     /// After quantisation.
     pub quantised: Module,
+    /// `stream.*` before tiling.
+    pub untiled: Module,
     /// Tiled `stream.*`.
     pub stream: Module,
     /// Instructions with place, time and address.
@@ -134,12 +136,18 @@ pub fn calibrated(
     let next = AtomicUsize::new(0);
     let take = || order.get(next.fetch_add(1, Relaxed)).copied();
     let work = || -> Vec<(usize, Result<Ranges, Error>)> {
-        iter::from_fn(take).map(|i| (i, observe(&texts[i]))).collect()
+        iter::from_fn(take)
+            .map(|i| (i, observe(&texts[i])))
+            .collect()
     };
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let seen: BTreeMap<usize, Result<Ranges, Error>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores.min(texts.len())).map(|_| scope.spawn(work)).collect();
-        let joined = threads.into_iter().map(|t| t.join().unwrap_or_else(|p| resume_unwind(p)));
+        let threads: Vec<_> = (0..cores.min(texts.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let joined = threads
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(|p| resume_unwind(p)));
         joined.flatten().collect()
     });
     let mut all: Option<Ranges> = None;
@@ -235,12 +243,13 @@ pub fn compile(request: &Request, listener: &mut dyn Listener) -> Result<Compile
     };
     let pipeline = Pipeline::parse(request.passes)?;
     listener.step("passes");
-    let (mut tensor, mut quantised) = (None, None);
+    let (mut tensor, mut quantised, mut untiled) = (None, None, None);
     let outcome = pipeline
         .run(imported, &context, &mut |pass, module| {
             match pass {
                 "canonicalise" => tensor = Some(module.clone()),
                 "quantise" => quantised = Some(module.clone()),
+                "egraph" => untiled = Some(module.clone()),
                 _ => {}
             }
             listener.module(pass, module);
@@ -249,9 +258,9 @@ pub fn compile(request: &Request, listener: &mut dyn Listener) -> Result<Compile
     let named = |(name, time): &(&str, Duration)| (name.to_string(), *time);
     timings.extend(outcome.timings.iter().map(named));
     let stream = outcome.module;
-    let levels = tensor.zip(quantised);
-    let (tensor, quantised) =
-        levels.ok_or_else(|| "the passes need canonicalise and quantise".to_string())?;
+    let (Some(tensor), Some(quantised), Some(untiled)) = (tensor, quantised, untiled) else {
+        return Err(format!("the passes should include those of {PASSES}").into());
+    };
     listener.step("schedule");
     let clock = Instant::now();
     let tsp = codegen::lower(&stream, request.machine).map_err(|e| e.to_string())?;
@@ -276,6 +285,7 @@ pub fn compile(request: &Request, listener: &mut dyn Listener) -> Result<Compile
     Ok(Compiled {
         tensor,
         quantised,
+        untiled,
         stream,
         tsp,
         program,
@@ -348,7 +358,9 @@ pub fn raw(arrays: &Arrays) -> BTreeMap<String, Vec<u8>> {
     let bytes = |array: &Array| {
         let (size, n) = (array.data.elem().bytes(), array.data.len());
         let lanes = array.data.lanes(0..n);
-        let little = lanes.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size));
+        let little = lanes
+            .iter()
+            .flat_map(|x| x.to_le_bytes().into_iter().take(size));
         little.collect()
     };
     arrays

@@ -14,9 +14,9 @@ mod tensors;
 
 pub use tspc_check as check;
 pub use tspc_codegen as codegen;
+pub use tspc_frontend_bert as bert;
 pub use tspc_ir as ir;
 pub use tspc_machine as machine;
 pub use tspc_passes as passes;
-pub use tspc_frontend_bert as bert;
 pub use tspc_program as program;
 pub use tspc_sim as sim;

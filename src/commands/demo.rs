@@ -76,6 +76,8 @@ pub fn worst_cosine(model: &Model, ids: &[u32], hidden: &[f32]) -> Result<f64, F
     let (config, weights) = (&model.config, &model.weights);
     let x = host::embed(config, weights, ids, ids.len()).map_err(|e| e.to_string())?;
     let want = reference::encode(config, weights, &x, ids.len());
-    let rows = want.chunks_exact(config.hidden).zip(hidden.chunks_exact(config.hidden));
+    let rows = want
+        .chunks_exact(config.hidden)
+        .zip(hidden.chunks_exact(config.hidden));
     Ok(rows.map(|(a, b)| host::cosine(a, b)).fold(1.0, f64::min))
 }

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::model::ModelArgs;
-use crate::bert::golden::Golden;
+use crate::bert::golden::{Golden, Sentence};
 use crate::bert::{Model, host, tokenize};
 use crate::cli::Failure;
 use crate::compare;
@@ -41,7 +41,7 @@ pub struct Run {
     /// Compare the levels of the compiler, tensor by tensor, instead of printing embeddings
     #[arg(long, value_enum, value_name = "WHAT")]
     compare: Option<Compare>,
-    /// Folder with golden data of these texts: print the cosine of each embedding with it
+    /// Folder with golden data: run its tokens of these texts, print the cosine of each embedding with its own
     #[arg(long, value_name = "DIR")]
     golden: Option<PathBuf>,
     /// Report as JSON: embeddings, cycles, seq_len
@@ -59,7 +59,11 @@ enum Compare {
 /// `tspc run`.
 pub fn run(args: &Run, machine: &Machine) -> Result<(), Failure> {
     let model = args.how.open(&args.model)?;
-    let (names, ids) = texts(args, &model)?;
+    let golden = match &args.golden {
+        Some(dir) => Some(Golden::from_dir(dir).map_err(|e| e.to_string())?),
+        None => None,
+    };
+    let (names, ids) = texts(args, &model, golden.as_ref())?;
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
     let seq_len = match args.seq_len {
         Some(len) if len < longest => {
@@ -85,10 +89,6 @@ pub fn run(args: &Run, machine: &Machine) -> Result<(), Failure> {
         };
     }
     let (embeddings, cycles) = embeddings(&model, &compiled, machine, &ids)?;
-    let golden = match &args.golden {
-        Some(dir) => Some(Golden::from_dir(dir).map_err(|e| e.to_string())?),
-        None => None,
-    };
     if args.json {
         let report = json!({"embeddings": embeddings, "cycles": cycles, "seq_len": seq_len});
         return Ok(files::print(format!("{report}\n"))?);
@@ -107,7 +107,11 @@ pub fn run(args: &Run, machine: &Machine) -> Result<(), Failure> {
 }
 
 /// What to call each text, and its tokens.
-fn texts(args: &Run, model: &Model) -> Result<(Vec<String>, Vec<Vec<u32>>), Failure> {
+fn texts(
+    args: &Run,
+    model: &Model,
+    golden: Option<&Golden>,
+) -> Result<(Vec<String>, Vec<Vec<u32>>), Failure> {
     let texts = match &args.texts {
         Some(path) => {
             let text = files::read_text(path)?;
@@ -131,8 +135,16 @@ fn texts(args: &Run, model: &Model) -> Result<(Vec<String>, Vec<Vec<u32>>), Fail
             "nothing to run: expected --text, --texts or --ids".to_string(),
         ));
     }
+    if let Some(golden) = golden {
+        let known = |text: &String| sentence(golden, text).map(|s| s.ids.clone());
+        let ids = texts.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        return Ok((texts, ids));
+    }
     let Some(tokenizer) = &model.tokenizer else {
-        let why = format!("{}: seeded weights have no words; expected --ids", args.model);
+        let why = format!(
+            "{}: seeded weights have no words; expected --ids",
+            args.model
+        );
         return Err(Failure::from(why));
     };
     let encode = |text: &String| tokenizer.encode(text).map_err(|e| e.to_string());
@@ -155,7 +167,11 @@ fn embeddings(
         let inference = compiler::infer(model, &compiled.program, machine, ids, &mut at)
             .map_err(|e| e.to_string())?;
         cycles = inference.outcome.cycles;
-        embeddings.push(host::pool(&inference.hidden, model.config.hidden, ids.len()));
+        embeddings.push(host::pool(
+            &inference.hidden,
+            model.config.hidden,
+            ids.len(),
+        ));
     }
     Ok((embeddings, cycles))
 }
@@ -183,6 +199,11 @@ fn similarities(out: &mut String, names: &[String], embeddings: &[Vec<f32>]) {
     }
 }
 
+fn sentence<'g>(golden: &'g Golden, text: &str) -> Result<&'g Sentence, String> {
+    let known = golden.sentences.iter().find(|s| s.text.trim() == text);
+    known.ok_or_else(|| format!("the golden data has no text {text:?}"))
+}
+
 fn against_golden(
     out: &mut String,
     names: &[String],
@@ -191,14 +212,15 @@ fn against_golden(
 ) -> Result<(), Failure> {
     let mut cosines = Vec::new();
     for (name, x) in names.iter().zip(embeddings) {
-        let known = golden.sentences.iter().find(|s| s.text.trim() == name);
-        let known = known.ok_or_else(|| format!("the golden data has no text {name:?}"))?;
-        let cosine = host::cosine(x, &known.pooled);
+        let cosine = host::cosine(x, &sentence(golden, name)?.pooled);
         let _ = writeln!(out, "{cosine:.6}  {name}");
         cosines.push(cosine);
     }
     let least = cosines.iter().copied().fold(1.0, f64::min);
     let mean = cosines.iter().sum::<f64>() / cosines.len().max(1) as f64;
-    let _ = writeln!(out, "cosine with the golden embeddings: min {least:.6}, mean {mean:.6}");
+    let _ = writeln!(
+        out,
+        "cosine with the golden embeddings: min {least:.6}, mean {mean:.6}"
+    );
     Ok(())
 }

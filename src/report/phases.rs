@@ -100,8 +100,11 @@ pub fn usage(program: &Program, machine: &Machine, cycles: u64) -> Usage {
             served.entry((site.queue, site.index)).or_insert(u.loc);
         }
     }
-    let places: Vec<(Option<usize>, String)> =
-        program.locations.iter().map(|path| phase_of(path)).collect();
+    let places: Vec<(Option<usize>, String)> = program
+        .locations
+        .iter()
+        .map(|path| phase_of(path))
+        .collect();
     let mut all = Count::default();
     let mut parts: BTreeMap<&(Option<usize>, String), (u64, u64, Count)> = BTreeMap::new();
     for queue in QueueId::all() {
@@ -113,7 +116,9 @@ pub fn usage(program: &Program, machine: &Machine, cycles: u64) -> Usage {
                 .get(&(queue, d.index as u32))
                 .and_then(|&loc| places.get(loc as usize));
             if let Some(place) = place {
-                let part = parts.entry(place).or_insert((u64::MAX, 0, Count::default()));
+                let part = parts
+                    .entry(place)
+                    .or_insert((u64::MAX, 0, Count::default()));
                 part.0 = part.0.min(d.first);
                 part.1 = part.1.max(d.last() + 1);
                 part.2.add(queue.unit(), instr, n);
@@ -163,7 +168,10 @@ mod tests {
             of("encoder.layer.3.attention.self.query (int8)"),
             (Some(3), "attention.self.query".into())
         );
-        assert_eq!(of("embeddings.LayerNorm"), (None, "embeddings.LayerNorm".into()));
+        assert_eq!(
+            of("embeddings.LayerNorm"),
+            (None, "embeddings.LayerNorm".into())
+        );
         assert_eq!(of("layer.x.y"), (None, "layer.x.y".into()));
     }
 }

@@ -65,7 +65,8 @@ impl Sheet {
 
     /// Transfer to the chip and back (machine.md, Host), beside the latency and never in it.
     pub fn host_us(&self, machine: &Machine) -> f64 {
-        let way = |bytes: u64| machine.host_latency_us + bytes as f64 / (machine.host_gb_per_s * 1e3);
+        let way =
+            |bytes: u64| machine.host_latency_us + bytes as f64 / (machine.host_gb_per_s * 1e3);
         way(self.host_bytes.0) + way(self.host_bytes.1)
     }
 
@@ -135,7 +136,10 @@ impl Sheet {
                 true => "  (seeded weights: says nothing of a trained model)",
                 false => "",
             };
-            let _ = writeln!(out, "\ncosine     {cosine:.6} with fp32, the worst token{mark}");
+            let _ = writeln!(
+                out,
+                "\ncosine     {cosine:.6} with fp32, the worst token{mark}"
+            );
         }
         let _ = writeln!(out, "program    {}", self.sha256);
         if let Some((compile, simulate)) = self.seconds {
@@ -170,7 +174,12 @@ impl Sheet {
             ("MEM", mem),
             ("SXM", sxm),
         ] {
-            let _ = writeln!(out, "  {name}  {:>5.1} %  {}", share * 100.0, bar(0.0, share));
+            let _ = writeln!(
+                out,
+                "  {name}  {:>5.1} %  {}",
+                share * 100.0,
+                bar(0.0, share)
+            );
         }
     }
 
@@ -204,7 +213,10 @@ impl Sheet {
                 line(&format!("layer {layer}"), start, end, String::new());
             }
         }
-        for phase in phases.iter().filter(|p| p.layer.is_none_or(|l| Some(&l) == layers.first())) {
+        for phase in phases
+            .iter()
+            .filter(|p| p.layer.is_none_or(|l| Some(&l) == layers.first()))
+        {
             let name = match phase.layer {
                 Some(l) => format!("{l}: {}", phase.name),
                 None => phase.name.clone(),
@@ -240,7 +252,12 @@ fn bar(from: f64, to: f64) -> String {
     let at = |share: f64| ((share * BAR as f64).round() as usize).min(BAR);
     let (from, to) = (at(from), at(to));
     let full = (to - from).max(usize::from(to > from));
-    format!("{}{}{}", "·".repeat(from), "█".repeat(full), "·".repeat(BAR - from - full))
+    format!(
+        "{}{}{}",
+        "·".repeat(from),
+        "█".repeat(full),
+        "·".repeat(BAR - from - full)
+    )
 }
 
 /// The most memory that this process held, where the system tells.
