@@ -1,8 +1,9 @@
 //! The driver as a command: help, exit codes, input and output files, and what it says of bad input.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+#[path = "support/directory.rs"]
+mod directory;
 
+use directory::{Directory, errors};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 /// Two rows of three int16 from E0, E1 to E4, E5.
@@ -39,73 +40,6 @@ const COPY: &str = r#"
   output#0:1 <- MEM_E5@1
 "#;
 
-/// A directory of one test, empty at first; commands run in it.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(test: &str) -> Directory {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join("cli")
-            .join(test);
-        if path.exists() {
-            std::fs::remove_dir_all(&path).unwrap();
-        }
-        std::fs::create_dir_all(&path).unwrap();
-        Directory(path)
-    }
-
-    fn with(self, name: &str, content: impl AsRef<[u8]>) -> Directory {
-        std::fs::write(self.0.join(name), content).unwrap();
-        self
-    }
-
-    fn tspc(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tspc"));
-        // Help does not depend on the terminal.
-        command.env("COLUMNS", "100").current_dir(&self.0);
-        command.args(arguments).output().unwrap()
-    }
-
-    /// Runs a command that must succeed, and gives its output.
-    fn ok(&self, arguments: &[&str]) -> String {
-        let output = self.tspc(arguments);
-        assert_eq!(
-            output.status.code(),
-            Some(0),
-            "{arguments:?}: {}",
-            errors(&output)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a command that must refuse its input and write nothing, and gives what it says.
-    fn refused(&self, arguments: &[&str]) -> String {
-        let before = self.files();
-        let output = self.tspc(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments:?}");
-        assert_eq!(self.files(), before, "{arguments:?}");
-        errors(&output)
-    }
-
-    fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn bytes(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.0.join(name)).unwrap()
-    }
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
 /// A safetensors file.
 fn tensors(list: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
     let views = list.iter().map(|(name, dtype, shape, data)| {
@@ -123,7 +57,10 @@ const ROWS: [u8; 12] = [1, 0, 2, 0, 3, 0, 0xff, 0xff, 0, 0x80, 44, 1];
 fn help_is_worth_reading() {
     let directory = Directory::new("help");
     insta::assert_snapshot!("help", directory.ok(&["--help"]));
-    for command in ["asm", "disasm", "check", "sim", "opt", "passes", "machine"] {
+    for command in [
+        "demo", "compile", "run", "report", "asm", "disasm", "check", "sim", "opt", "passes",
+        "machine",
+    ] {
         insta::assert_snapshot!(
             format!("help-{command}"),
             directory.ok(&[command, "--help"])

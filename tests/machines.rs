@@ -2,8 +2,8 @@
 //! whether the VXM takes immediates; the simulator agrees with the evaluation of `stream.*` bit for bit.
 
 use tspc::bert::{Model, host, reference};
-use tspc::compiler::{Request, Silent, calibrated, compile, infer, inputs, reshaped, seeded_ids};
 use tspc::compiler::{Compiled, PASSES};
+use tspc::compiler::{Request, Silent, calibrated, compile, infer, inputs, reshaped, seeded_ids};
 use tspc::ir::Opcode;
 use tspc::ir::eval::evaluate;
 use tspc::machine::Machine;
@@ -15,7 +15,9 @@ const MACHINES: [&str; 3] = ["tsp-v1", "tsp-v1-optimistic", "tsp-v1-pessimistic"
 fn run(machine: &Machine, spec: &str, len: usize, precision: &str) -> (Compiled, Vec<f32>) {
     let what = format!("{} {spec} {len} {precision}", machine.name);
     let model = Model::open(spec, 1).unwrap();
-    let texts: Vec<Vec<u32>> = (1..6).map(|i| seeded_ids(&model, 3 * i, i as u64)).collect();
+    let texts: Vec<Vec<u32>> = (1..6)
+        .map(|i| seeded_ids(&model, 3 * i, i as u64))
+        .collect();
     let request = Request {
         model: &model,
         seq_len: len,
@@ -45,8 +47,16 @@ fn run(machine: &Machine, spec: &str, len: usize, precision: &str) -> (Compiled,
 #[test]
 fn encoders_run_on_every_machine() {
     for (spec, len, precision) in [
-        ("L=1,H=32,heads=2,ffn=64,vocab=40,max_positions=32", 9, "int8"),
-        ("L=1,H=32,heads=2,ffn=64,vocab=40,max_positions=32", 5, "fp16"),
+        (
+            "L=1,H=32,heads=2,ffn=64,vocab=40,max_positions=32",
+            9,
+            "int8",
+        ),
+        (
+            "L=1,H=32,heads=2,ffn=64,vocab=40,max_positions=32",
+            5,
+            "fp16",
+        ),
         (
             "L=1,H=384,heads=12,ffn=336,vocab=40,max_positions=32",
             7,

@@ -4,6 +4,13 @@ mod encoder;
 
 use encoder::*;
 use tspc_frontend_bert::{Model, host};
+use tspc_ir::{Module, Opcode, text};
+use tspc_machine::Machine;
+use tspc_passes::egraph::decode::pipelines::Room;
+use tspc_passes::egraph::fuse;
+use tspc_passes::egraph::region::{Encoder, cut};
+use tspc_passes::egraph::rules::Class;
+use tspc_passes::egraph::saturate::{Settings, Statistics};
 
 const FORMS: [(&str, f64); 3] = [
     ("canonicalise,quantise", 0.9999),
@@ -42,5 +49,138 @@ fn encoders_compute_the_same_before_and_after() {
                 );
             }
         }
+    }
+}
+
+/// A quantised encoder of this many layers.
+fn layers(layers: usize, pipeline: &str) -> Module {
+    let spec = format!("L={layers},H=48,heads=3,ffn=96,vocab=40,max_positions=32");
+    let model = Model::open(&spec, 4).unwrap();
+    let texts: Vec<Vec<u32>> = (1..6).map(|i| (i..2 * i + 3).collect()).collect();
+    quantised(&model, 9, Some(&calibrated(&model, &texts)), pipeline)
+}
+
+fn fused(module: &Module, settings: &Settings) -> (Module, Vec<Statistics>) {
+    let machine = Machine::tsp_v1();
+    fuse(module, &machine, settings, Room::of(&machine)).unwrap_or_else(|d| panic!("{d}"))
+}
+
+/// The opcodes of a region, without constants.
+fn opcodes(module: &Module, region: &[tspc_ir::Op]) -> Vec<Opcode> {
+    let opcodes = region.iter().map(|&op| module[op].opcode);
+    opcodes.filter(|&o| o != Opcode::TensorConstant).collect()
+}
+
+#[test]
+fn regions_are_the_stretches_between_residual_streams() {
+    let module = layers(2, "canonicalise,quantise");
+    let regions = cut(&module);
+    // The LayerNorm of the embeddings, then attention and feed-forward of each layer.
+    assert_eq!(regions.len(), 1 + 2 * 2);
+    let all: Vec<_> = regions.concat();
+    let body = module.body_ops();
+    assert_eq!(
+        all,
+        body[..body.len() - 1],
+        "all ops but the return, in order"
+    );
+    let has = |region: usize, opcode| opcodes(&module, &regions[region]).contains(&opcode);
+    assert!(!has(0, Opcode::TensorMatmul));
+    for (attention, feed_forward) in [(1, 2), (3, 4)] {
+        assert!(has(attention, Opcode::TensorExp) && !has(attention, Opcode::TensorErf));
+        assert!(has(feed_forward, Opcode::TensorErf) && !has(feed_forward, Opcode::TensorExp));
+    }
+    let encoder = Encoder::new(&module);
+    for (i, region) in regions.iter().enumerate() {
+        let encoded = encoder.encode(region).unwrap();
+        assert_eq!(encoded.roots.len(), 1, "region {i} leaves one value");
+        assert_eq!(encoded.term.as_ref().len(), encoded.ops.len());
+    }
+}
+
+/// Equal layers are saturated once, whatever their weights; this is how deep models compile as fast as shallow ones.
+#[test]
+fn the_number_of_saturations_does_not_depend_on_depth() {
+    for (pipeline, _) in FORMS {
+        for n in [1, 2, 5] {
+            let (_, statistics) = fused(&layers(n, pipeline), &Settings::default());
+            let instances: Vec<usize> = statistics.iter().map(|s| s.instances).collect();
+            assert_eq!(instances[..2], [1, n], "{pipeline}");
+            assert_eq!(instances[2..].iter().sum::<usize>(), n, "{pipeline}");
+            // The int8 operand of FFN2 has an offset or none, as its range is one-sided or not.
+            let kinds = if pipeline.contains("precision=fp16") {
+                1
+            } else {
+                2
+            };
+            assert!(instances[2..].len() <= kinds, "{pipeline}: {instances:?}");
+        }
+    }
+}
+
+#[test]
+fn encoder_layers_saturate_at_the_default_limits() {
+    for (pipeline, _) in FORMS {
+        let (_, statistics) = fused(&layers(1, pipeline), &Settings::default());
+        for s in &statistics {
+            assert!(s.saturated && s.stop == "Saturated", "{pipeline}: {s:?}");
+            assert!(
+                s.nodes < Settings::default().nodes / 10,
+                "{pipeline}: {s:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn limits_stop_a_saturation_and_are_told() {
+    let module = layers(1, "canonicalise,quantise");
+    let settings = Settings {
+        iterations: 8,
+        ..Settings::default()
+    };
+    let (_, statistics) = fused(&module, &settings);
+    let stopped = statistics.iter().find(|s| !s.saturated);
+    let stopped = stopped.expect("attention needs another round");
+    assert_eq!(
+        (stopped.iterations, &stopped.stop[..]),
+        (8, "IterationLimit(8)")
+    );
+    let settings = Settings {
+        nodes: 40,
+        ..Settings::default()
+    };
+    let machine = Machine::tsp_v1();
+    let refusal = fuse(&module, &machine, &settings, Room::of(&machine)).unwrap_err();
+    assert!(
+        refusal.message.contains("has no form on the chip"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn the_same_input_gives_the_same_output() {
+    let module = layers(1, "canonicalise,quantise");
+    let first = fused(&module, &Settings::default());
+    let printed = text::print(&first.0);
+    for _ in 1..20 {
+        let again = fused(&module, &Settings::default());
+        assert_eq!(again.1, first.1);
+        assert_eq!(text::print(&again.0), printed);
+    }
+}
+
+#[test]
+fn without_a_class_of_rules_what_needs_it_is_named() {
+    let module = layers(1, "canonicalise,quantise");
+    for (missing, message) in [
+        (Class::Statistics, "the first without one is `sum-last"),
+        (Class::GeluTanh, "the first without one is `erf"),
+    ] {
+        let mut settings = Settings::default();
+        settings.classes.retain(|&c| c != missing);
+        let machine = Machine::tsp_v1();
+        let refusal = fuse(&module, &machine, &settings, Room::of(&machine)).unwrap_err();
+        assert!(refusal.message.contains(message), "{refusal}");
     }
 }

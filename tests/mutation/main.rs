@@ -6,6 +6,7 @@
 //! change an output. What survives fails the test, unless a rule of [`equivalence::RULES`] proves from the two
 //! programs that nothing has changed.
 
+mod encoders;
 mod equivalence;
 mod fields;
 mod image;
@@ -13,6 +14,8 @@ mod operands;
 mod ports;
 mod programs;
 mod subject;
+#[path = "../support/mod.rs"]
+mod support;
 mod table;
 #[path = "../tiled/mod.rs"]
 mod tiled;
@@ -77,12 +80,50 @@ fn rules_excuse_what_they_prove_and_nothing_else() {
 
 #[test]
 fn every_change_is_killed() {
-    let tables = [
-        mutate(&programs::matmul(), 1, 200),
-        mutate(&programs::attention(), 2, 200),
-        mutate(&programs::halves(), 3, 150),
-        mutate(&programs::rows(), 4, 150),
+    let clock = std::time::Instant::now();
+    let programs = [
+        encoders::toy("toy int8", "int8"),
+        encoders::toy("toy fp16", "fp16"),
+        encoders::minilm(),
     ];
+    println!("compiled {:?}", clock.elapsed());
+    for p in &programs {
+        let clock = std::time::Instant::now();
+        let r = tspc::check::check(&p.program, &p.machine);
+        println!(
+            "{} check {:?} {:?} cycles",
+            p.name,
+            clock.elapsed(),
+            r.cycles
+        );
+        let clock = std::time::Instant::now();
+        tspc::sim::simulate(&p.program, &p.machine, &p.inputs[0]).unwrap();
+        println!("sim {:?}", clock.elapsed());
+        let clock = std::time::Instant::now();
+        let q = p.program.clone();
+        println!(
+            "clone {:?} {}",
+            clock.elapsed(),
+            q.image.iter().map(|s| s.bytes.len()).sum::<usize>()
+        );
+        let clock = std::time::Instant::now();
+        let _ = Subject::new(&q);
+        println!(
+            "subject {:?} {}",
+            clock.elapsed(),
+            q.queues.iter().map(|s| s.len()).sum::<usize>()
+        );
+    }
+    let mut tables = Vec::new();
+    for (i, p) in programs.iter().enumerate() {
+        let clock = std::time::Instant::now();
+        tables.push(mutate(
+            p,
+            1 + i as u64,
+            std::env::var("N").map_or(100, |n| n.parse().unwrap()),
+        ));
+        println!("{:?}", clock.elapsed());
+    }
     let summary = Summary::of(&tables);
     println!("{summary}");
     assert!(summary.changes >= 500, "{summary}");

@@ -18,6 +18,9 @@ pub struct LeafFacts {
     pub ty: Type,
     /// What stands there: a constant, an input of the module, or a value of an earlier region.
     pub role: Role,
+    /// Whether it is a quantisation scale without an element below zero. Other constants are not looked into: layers
+    /// should differ by nothing but numbers.
+    pub non_negative: bool,
 }
 
 /// Where a leaf comes from.
@@ -71,8 +74,11 @@ impl Analysis<Node> for Region {
         };
         let data = |id: &Id| &graph[*id].data;
         let children = node.children();
-        let leaf = |Leaf(i): &Leaf| graph.analysis.leaves.get(*i).map(|l| l.role);
-        let role = |wanted: Role| matches!(node, Node::Leaf(l) if leaf(l) == Some(wanted));
+        let leaf = match node {
+            Node::Leaf(Leaf(i)) => graph.analysis.leaves.get(*i),
+            _ => None,
+        };
+        let role = |wanted: Role| leaf.is_some_and(|l| l.role == wanted);
         let scalar = match node {
             Node::Scalar(x) => Some(*x),
             _ => None,
@@ -84,12 +90,13 @@ impl Analysis<Node> for Region {
             Node::Exp(_) | Node::Sqrt(_) | Node::Rsqrt(_) | Node::Recip(_) => true,
             Node::Max([a, b]) => data(a).non_negative || data(b).non_negative,
             Node::Mul([a, b]) if a == b => true,
-            Node::Leaf(_) | Node::Neg(_) | Node::Sub(_) | Node::LayerNorm(_) => false,
+            Node::Leaf(_) => leaf.is_some_and(|l| l.non_negative),
+            Node::Neg(_) | Node::Sub(_) | Node::LayerNorm(_) => false,
             // A quantiser without offset keeps the sign.
-            Node::Quantize([x, _, o]) => {
-                data(x).non_negative && data(o).scalar == Some(Scalar::from(0.0))
+            Node::Quantize([x, r, o]) => {
+                let zero = data(o).scalar == Some(Scalar::from(0.0));
+                zero && data(x).non_negative && data(r).non_negative
             }
-            Node::Dequantize([q, _]) => data(q).non_negative,
             _ => !children.is_empty() && all(|f| f.non_negative),
         };
         Facts {
@@ -245,4 +252,153 @@ fn product(a: &Type, w: &[usize]) -> Result<Type, String> {
     let mut shape = broadcast(a.lead(2), &w[..w.len() - 2])?;
     shape.extend([*m, *n]);
     Type::new(Kind::Tensor, shape, product_elem(a.elem)?)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use egg::RecExpr;
+
+    /// The e-graph of terms over leaves such as `constant f32 2x3, i8 4`, and their classes.
+    pub(in crate::egraph) fn graph<const N: usize>(
+        leaves: &str,
+        terms: [&str; N],
+    ) -> (Graph, [Id; N]) {
+        let leaf = |text: &str| {
+            let words: Vec<&str> = text.trim().split(' ').collect();
+            let role = match words[0] {
+                "constant" | "scale" => Role::Constant,
+                "input" => Role::Input,
+                _ => Role::Computed,
+            };
+            let [.., elem, shape] = words[..] else {
+                panic!("{text}")
+            };
+            let shape: Vec<usize> = shape.split('x').map(|d| d.parse().unwrap()).collect();
+            let elem = tspc_ir::types::elem_from_name(elem).unwrap();
+            let ty = Type::new(Kind::Tensor, shape, elem).unwrap();
+            LeafFacts {
+                ty,
+                role,
+                non_negative: words[0] == "scale",
+            }
+        };
+        let mut graph = Graph::new(Region {
+            leaves: leaves.split(',').map(leaf).collect(),
+            unsound: None,
+        });
+        let roots = terms.map(|text| {
+            let term: RecExpr<Node> = text.parse().unwrap();
+            graph.add_expr(&term)
+        });
+        graph.rebuild();
+        (graph, roots)
+    }
+
+    fn facts(leaves: &str, term: &str) -> Facts {
+        let (graph, [root]) = graph(leaves, [term]);
+        assert_eq!(graph.analysis.unsound, None, "{term}");
+        graph[root].data.clone()
+    }
+
+    #[test]
+    fn types_follow_the_operations() {
+        for (leaves, term, ty) in [
+            ("f32 2x1x5, f32 3x1", "(add v0 v1)", "tensor<2x3x5xf32>"),
+            ("i8 4x7, i8 7x3", "(matmul v0 v1)", "tensor<4x3xi32>"),
+            ("f16 2x4x7, f16 2x3x7", "(pass v0 v1)", "tensor<2x4x3xf32>"),
+            ("i8 4x7", "(lane-sum v0)", "tensor<4x1xi32>"),
+            ("f32 2x4x7", "(max-rows v0)", "tensor<2x1x7xf32>"),
+            ("f32 2x4x7", "(sum-last v0)", "tensor<2x4x1xf32>"),
+            ("f32 4x6", "(t (heads v0 3))", "tensor<3x2x4xf32>"),
+            ("f32 3x4x2", "(merge v0)", "tensor<4x6xf32>"),
+            ("f32 4x6, f32 6", "(quantize v0 v1 0.0)", "tensor<4x6xi8>"),
+            ("i32 4x6, f32 1x6", "(dequantize v0 v1)", "tensor<4x6xf32>"),
+            ("f32 4x6", "(cast-f16 v0)", "tensor<4x6xf16>"),
+            ("f32 4x6", "0.5", "tensor<f32>"),
+        ] {
+            assert_eq!(facts(leaves, term).ty.to_string(), ty, "{term}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_type_is_unsound() {
+        for (leaves, term, why) in [
+            (
+                "f32 2x5, f32 3x5",
+                "(add v0 v1)",
+                "[2, 5] does not meet [3, 5]",
+            ),
+            ("i8 2x5, i8 4x6", "(pass v0 v1)", "by [4, 6]"),
+            ("i32 2x5", "(lane-sum v0)", "no products of i32"),
+            ("f32 5", "(t v0)", "has no rows"),
+            ("f32 5", "(max-rows v0)", "no rows"),
+            ("f32 4x6", "(heads v0 4)", "does not divide into 4 heads"),
+            ("f32 4x6", "(merge v0)", "has no heads"),
+            ("f32 4x6", "v1", "no such leaf"),
+        ] {
+            let found = graph(leaves, [term]).0.analysis.unsound;
+            assert!(
+                found.as_ref().is_some_and(|f| f.contains(why)),
+                "{term}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_class_of_two_types_is_unsound() {
+        let (mut graph, [a, b]) = graph("f32 2x3, f32 3x2", ["v0", "v1"]);
+        graph.union(a, b);
+        graph.rebuild();
+        let found = graph.analysis.unsound.unwrap();
+        assert_eq!(found, "a class of tensor<2x3xf32> and tensor<3x2xf32>");
+    }
+
+    #[test]
+    fn signs() {
+        let leaves = "f32 4x6, i8 4x6, constant f32 6, scale f32 6";
+        for term in [
+            "(exp v0)",
+            "(sum-last (exp v0))",
+            "(max v0 0.0)",
+            "(mul v0 v0)",
+            "(add (mul v0 v0) 1e-12)",
+            "(heads (exp v0) 3)",
+            "(t (exp v0))",
+            "(quantize (exp v0) v3 0.0)",
+            "(lane-sum (quantize (exp v0) 127.0 0.0))",
+            "(dequantize (quantize (exp v0) 127.0 0.0) 0.0078740157)",
+        ] {
+            assert!(facts(leaves, term).non_negative, "{term}");
+        }
+        for term in [
+            "v0",
+            "(neg (exp v0))",
+            "(sub (exp v0) (exp v0))",
+            "(add (exp v0) -0.5)",
+            "(min (exp v0) v0)",
+            "(quantize (exp v0) 127.0 -128.0)",
+            "(quantize (exp v0) v2 0.0)",
+            "(dequantize (quantize (exp v0) 127.0 0.0) v2)",
+            "(dequantize (quantize (exp v0) 127.0 0.0) -1.0)",
+            "(layer-norm (exp v0) 1.0 0.0 1e-12)",
+            "(gelu-erf v0)",
+        ] {
+            assert!(!facts(leaves, term).non_negative, "{term}");
+        }
+    }
+
+    #[test]
+    fn constants_and_inputs() {
+        let leaves = "constant f32 6x6, input f32 1x6, f32 6x6";
+        let of = |term| {
+            let facts = facts(leaves, term);
+            (facts.constant, facts.input)
+        };
+        assert_eq!(of("(mul (t v0) 2.0)"), (true, false));
+        assert_eq!(of("(mul v0 v2)"), (false, false));
+        assert_eq!(of("(t v1)"), (false, true));
+        assert_eq!(of("(neg v1)"), (false, false));
+        assert_eq!(facts(leaves, "0.5").scalar, Some(Scalar::from(0.5)));
+    }
 }

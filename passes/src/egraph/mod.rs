@@ -13,6 +13,7 @@ pub mod language;
 pub mod region;
 pub mod rules;
 pub mod saturate;
+pub mod value;
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub const PASS: PassDef = PassDef {
         },
         OptionDef {
             name: "operations",
-            sentence: "Per-lane operations of a pipeline, at most; 13 by default.",
+            sentence: "Per-lane operations of a pipeline, at most; by default what the VXM holds.",
         },
     ],
     run,
@@ -68,19 +69,14 @@ fn run(module: Module, context: &Context, options: &Options) -> Result<Module, V
         nodes: number("nodes", default.nodes)?,
         ..default
     };
+    let room = Room::of(&context.machine);
     let room = Room {
-        operations: number("operations", ROOM.operations)?,
-        ..ROOM
+        operations: number("operations", room.operations)?,
+        ..room
     };
     let fused = fuse(&module, &context.machine, &settings, room).map_err(|d| vec![d])?;
     Ok(fused.0)
 }
-
-/// Operations and inputs of a pipeline: what the mesh can hold with the copies that carry values along.
-pub const ROOM: Room = Room {
-    operations: 13,
-    inputs: 6,
-};
 
 /// Rewrites a module; what happened is listed per distinct region, in order of appearance.
 pub fn fuse(

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use egg::{Id, RecExpr};
+use tspc_ir::eval::Data;
 use tspc_ir::{Diagnostic, Elem, Entity, Module, Op, Opcode, Value};
 
 use super::facts::{LeafFacts, Role};
@@ -30,7 +31,7 @@ impl Encoded {
         let leaves: Vec<String> = self
             .leaves
             .iter()
-            .map(|(_, l)| format!("{} {:?}", l.ty, l.role))
+            .map(|(_, l)| format!("{} {:?} {}", l.ty, l.role, l.non_negative))
             .collect();
         let roots: Vec<usize> = self.roots.iter().map(|(_, id)| usize::from(*id)).collect();
         let nodes: Vec<String> = self
@@ -96,6 +97,7 @@ pub struct Encoder<'m> {
 
 struct Building<'m> {
     module: &'m Module,
+    users: Vec<Vec<Op>>,
     term: RecExpr<Node>,
     ops: Vec<Option<Op>>,
     seen: BTreeMap<Node, Id>,
@@ -115,21 +117,21 @@ impl<'m> Encoder<'m> {
         let inside: BTreeSet<Op> = region.iter().copied().collect();
         let mut building = Building {
             module: self.module,
+            users: self.module.users(),
             term: RecExpr::default(),
             ops: Vec::new(),
             seen: BTreeMap::new(),
             of: BTreeMap::new(),
             leaves: Vec::new(),
         };
-        let users = self.module.users();
         let mut roots = Vec::new();
         for &op in region {
             let Some(&result) = self.module[op].results.first() else {
                 continue;
             };
             let outside = |u: &Op| !inside.contains(u);
-            let escapes =
-                self.outputs.contains(&result) || users[result.index()].iter().any(outside);
+            let escapes = self.outputs.contains(&result)
+                || building.users[result.index()].iter().any(outside);
             let constant = self.module[op].opcode == Opcode::TensorConstant;
             // Views and constants become part of who takes them.
             if !constant && (escapes || !is_view(self.module, op)) {
@@ -184,8 +186,32 @@ impl Building<'_> {
     fn leaf(&mut self, v: Value, role: Role) -> Id {
         let node = Node::Leaf(Leaf(self.leaves.len()));
         let ty = self.module.ty(v).clone();
-        self.leaves.push((v, LeafFacts { ty, role }));
+        let facts = LeafFacts {
+            ty,
+            role,
+            non_negative: self.positive_scale(v),
+        };
+        self.leaves.push((v, facts));
         self.add(node, None)
+    }
+
+    /// Whether this is a constant that a quantiser or dequantiser multiplies by, with no element below zero.
+    fn positive_scale(&self, v: Value) -> bool {
+        let scales = |u: &Op| {
+            let data = &self.module[*u];
+            let opcode = data.opcode;
+            matches!(opcode, Opcode::TensorQuantize | Opcode::TensorDequantize)
+                && data.operands[1] == v
+        };
+        let constant = self
+            .module
+            .def_op(v)
+            .and_then(|op| self.module.constant(op));
+        self.users[v.index()].iter().any(scales)
+            && constant.is_some_and(|c| match Data::from_const(c) {
+                Data::F32(x) => x.iter().all(|&x| x >= 0.0),
+                _ => false,
+            })
     }
 
     /// Numbers are visible, and so is a zero of one element; other constants are opaque.
@@ -295,6 +321,9 @@ impl Building<'_> {
                 }
                 if perm == swap {
                     let inner = self.value(x, inside)?;
+                    if n < 2 {
+                        return Ok(Some(inner));
+                    }
                     return Ok(Some(self.add(Node::Transpose([inner]), Some(op))));
                 }
                 refuse(

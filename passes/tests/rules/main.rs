@@ -144,7 +144,7 @@ fn close(a: &Array, b: &Array, class: Class) -> Result<(), String> {
         // A quantiser may round to the neighbour.
         (Data::I8(x), Data::I8(y)) if class == Class::Rounding => {
             let far = |(x, y): (&i8, &i8)| x.abs_diff(*y) > 1;
-            let apart = x.iter().zip(y).position(|p| far(p));
+            let apart = x.iter().zip(y).position(far);
             return apart.map_or(Ok(()), |i| Err(format!("{} and {}", x[i], y[i])));
         }
         (a, b) if a.lanes(0..n) == b.lanes(0..n) => return Ok(()),
@@ -153,8 +153,8 @@ fn close(a: &Array, b: &Array, class: Class) -> Result<(), String> {
     let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
     let bound = match class {
         Class::Exact => 0.0,
-        Class::Rounding => 1e-6 * largest,
-        Class::Statistics => 1e-3 * largest,
+        Class::Rounding => 3e-7 * largest,
+        Class::Statistics => 2e-4 * largest,
         Class::GeluTanh => 4.8e-4,
     };
     let worst = x.iter().zip(&y).map(|(x, y)| (x - y).abs());

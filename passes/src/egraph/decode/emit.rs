@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tspc_ir::{Attr, Builder, Diagnostic, Loc, Module, Opcode, Place, Type, Value};
 
 use super::pipelines::{Pipeline, Room, form};
-use super::plan::{Arg, NodeId, Plan, What};
+use super::plan::{Arg, NodeId, Plan, What, stream, with_rows};
 
 type Emitted<T> = Result<T, Diagnostic>;
 
@@ -76,10 +76,10 @@ impl Emitter<'_> {
                 .collect();
             let ty = match uses[..] {
                 [(_, ty)] => ty.clone(),
-                [] => super::plan::stream(
-                    self.source.ty(value).shape.clone(),
-                    self.source.ty(value).elem,
-                ),
+                [] => {
+                    let ty = self.source.ty(value);
+                    stream(with_rows(ty.shape.clone()), ty.elem)
+                }
                 _ => {
                     let place = Place::named(format!("input {name}"));
                     let why = format!("input {name} is taken both as it is and transposed");

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use tspc_machine::Numbers;
+
 use super::plan::{NodeId, Plan, What};
 
 /// How much one pass over the VXM can hold; more is cut into several pipelines.
@@ -15,6 +17,19 @@ pub struct Room {
     pub operations: usize,
     /// Values that enter: each takes a wire of four bytes.
     pub inputs: usize,
+}
+
+impl Room {
+    /// What the mesh places, with the copies that carry values along.
+    pub fn of(machine: &Numbers) -> Room {
+        // An operand that rides a wire meets the results of the column before only if both take the same time to the
+        // next column (machine.md, VXM); else more of them wait in ALUs.
+        let meets = machine.vxm_column_hop == machine.vxm_latency;
+        Room {
+            operations: if meets { 13 } else { 10 },
+            inputs: 6,
+        }
+    }
 }
 
 /// A pipeline: its operations in order.
@@ -73,4 +88,166 @@ pub fn form(plan: &Plan, room: Room) -> (Vec<Pipeline>, Vec<Option<usize>>) {
         from.push(p + 1);
     }
     (pipelines, of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egraph::decode::plan::{Arg, stream};
+    use tspc_ir::{Builder, Elem, Loc};
+    use tspc_machine::Machine;
+
+    struct Planner {
+        plan: Plan,
+        loc: Loc,
+    }
+
+    impl Planner {
+        fn new() -> Planner {
+            let loc = Builder::new("plan").locs().path("plan");
+            Planner {
+                plan: Plan::default(),
+                loc,
+            }
+        }
+
+        fn input(&mut self, name: &str, lanes: usize) -> NodeId {
+            let ty = stream(vec![4, lanes], Elem::F32);
+            self.plan.input(name, false, ty, self.loc)
+        }
+
+        fn alu(&mut self, args: &[NodeId]) -> NodeId {
+            let args = args.iter().map(|&n| Arg::Node(n)).collect();
+            self.plan.alu("add", args, Elem::F32, self.loc)
+        }
+
+        fn pass(&mut self, x: NodeId) -> NodeId {
+            let (what, ty) = (What::Transpose(x), self.plan[x].ty.clone());
+            self.plan.add(what, ty, self.loc, None)
+        }
+
+        /// Forms pipelines and tests what holds of all of them.
+        fn formed(&self, room: Room) -> Vec<Vec<usize>> {
+            let (pipelines, of) = form(&self.plan, room);
+            // The last pipeline that must have run before a node is there.
+            let mut last: Vec<Option<usize>> = Vec::new();
+            for (id, node) in self.plan.nodes() {
+                let taken = node.what.operands();
+                let before = taken.iter().filter_map(|n| last[n.0]).max();
+                let own = of[id.0];
+                assert!(own.is_none() || before <= own, "{id:?} comes too early");
+                assert_eq!(own.is_some(), matches!(node.what, What::Alu(..)));
+                last.push(own.or(before));
+            }
+            for (p, pipeline) in pipelines.iter().enumerate() {
+                let operands = |n: &NodeId| self.plan[*n].what.operands();
+                let taken: BTreeSet<NodeId> = pipeline.members.iter().flat_map(operands).collect();
+                let outside = taken.into_iter().filter(|n| of[n.0] != Some(p));
+                let outside: BTreeSet<NodeId> = outside.collect();
+                assert_eq!(pipeline.inputs, outside);
+                assert!(
+                    outside.iter().all(|n| last[n.0] < Some(p)),
+                    "needs a later one"
+                );
+                assert!(outside.len() <= room.inputs);
+                assert!((1..=room.operations).contains(&pipeline.members.len()));
+                let shape = |n: &NodeId| &self.plan[*n].ty.shape;
+                let first = shape(&pipeline.members[0]);
+                assert!(pipeline.members.iter().all(|n| shape(n) == first));
+            }
+            let members = |p: Pipeline| p.members.iter().map(|n| n.0).collect();
+            pipelines.into_iter().map(members).collect()
+        }
+    }
+
+    const WIDE: Room = Room {
+        operations: 13,
+        inputs: 6,
+    };
+
+    #[test]
+    fn operations_are_cut_where_room_ends() {
+        let mut p = Planner::new();
+        let mut x = p.input("x", 8);
+        for _ in 0..7 {
+            x = p.alu(&[x, x]);
+        }
+        let operations = |operations| Room { operations, ..WIDE };
+        assert_eq!(
+            p.formed(operations(3)),
+            [vec![1, 2, 3], vec![4, 5, 6], vec![7]]
+        );
+        assert_eq!(p.formed(operations(7)).len(), 1);
+    }
+
+    #[test]
+    fn inputs_are_cut_where_wires_end() {
+        let mut p = Planner::new();
+        let mut sum = p.input("x", 8);
+        for name in ["a", "b", "c", "d"] {
+            let y = p.input(name, 8);
+            sum = p.alu(&[sum, y]);
+        }
+        let inputs = |inputs| Room { inputs, ..WIDE };
+        assert_eq!(p.formed(inputs(3)), [vec![2, 4], vec![6, 8]]);
+        assert_eq!(p.formed(inputs(5)).len(), 1);
+    }
+
+    #[test]
+    fn what_waits_for_a_pass_comes_later() {
+        let mut p = Planner::new();
+        let x = p.input("x", 4);
+        let y = p.alu(&[x, x]);
+        let turned = p.pass(y);
+        let z = p.alu(&[y, turned]);
+        let other = p.alu(&[y, y]);
+        assert_eq!(p.formed(WIDE), [vec![y.0, other.0], vec![z.0]]);
+    }
+
+    #[test]
+    fn other_lanes_are_another_pipeline() {
+        let mut p = Planner::new();
+        let (row, x) = (p.input("row", 1), p.input("x", 8));
+        let row = p.alu(&[row, row]);
+        let y = p.alu(&[row, x]);
+        assert_eq!(p.formed(WIDE), [vec![row.0], vec![y.0]]);
+    }
+
+    #[test]
+    fn random_plans() {
+        let mut state = 1u64;
+        let mut below = |n: usize| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (state >> 33) as usize % n
+        };
+        for round in 0..200 {
+            let mut p = Planner::new();
+            let mut pool: Vec<NodeId> = (0..4).map(|i| p.input(&i.to_string(), 4)).collect();
+            for _ in 0..40 {
+                let (a, b) = (pool[below(pool.len())], pool[below(pool.len())]);
+                pool.push(match below(5) {
+                    0 => p.pass(a),
+                    _ => p.alu(&[a, b]),
+                });
+            }
+            let room = Room {
+                operations: 1 + round % 13,
+                inputs: 2 + round % 5,
+            };
+            p.formed(room);
+        }
+    }
+
+    #[test]
+    fn room_follows_the_mesh() {
+        let operations = |name| {
+            let machine = Machine::named(name).unwrap().unwrap();
+            Room::of(&machine).operations
+        };
+        assert_eq!(operations("tsp-v1"), 13);
+        assert_eq!(operations("tsp-v1-pessimistic"), 13);
+        assert_eq!(operations("tsp-v1-optimistic"), 10);
+    }
 }

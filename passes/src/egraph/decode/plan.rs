@@ -145,6 +145,14 @@ pub fn stream(shape: Vec<usize>, elem: Elem) -> Type {
     }
 }
 
+/// The shape with at least rows and lanes: a vector is one row.
+pub fn with_rows(mut shape: Vec<usize>) -> Vec<usize> {
+    while shape.len() < 2 {
+        shape.insert(0, 1);
+    }
+    shape
+}
+
 impl Plan {
     /// All nodes.
     pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Planned)> {

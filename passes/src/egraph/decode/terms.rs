@@ -9,9 +9,10 @@ use tspc_ir::{ConstData, Diagnostic, Elem, Loc, Place, Type};
 use tspc_machine::Numbers;
 
 use super::constants;
-use super::plan::{Arg, HeadTile, NodeId, Plan, What, stream};
+use super::plan::{Arg, HeadTile, NodeId, Plan, What, stream, with_rows};
 use crate::egraph::facts::Facts;
 use crate::egraph::language::{Count, Leaf, Node, Scalar};
+use crate::egraph::value;
 
 /// A term with what decoding must know of its nodes.
 pub struct Instance<'a> {
@@ -223,25 +224,25 @@ impl Term<'_, '_> {
     /// What the compiler computes.
     fn constant(&self, i: usize) -> Decoded<Option<Val>> {
         let node = &self.instance.nodes[i];
-        match node {
-            Node::Count(Count(n)) => return Ok(Some(Val::Count(*n))),
-            Node::Scalar(Scalar(bits)) => {
-                let data = Data::F32(vec![f32::from_bits(*bits)]);
-                let array = Array::new(Vec::new(), data).map_err(|e| self.error(i, &e))?;
-                return Ok(Some(Val::Constant(array)));
-            }
-            Node::Leaf(_) => return Ok(None),
-            _ if !self.instance.facts[i].constant => return Ok(None),
-            _ => {}
+        if let Node::Count(Count(n)) = node {
+            return Ok(Some(Val::Count(*n)));
+        }
+        if let Some(number) = value::number(node) {
+            return Ok(Some(Val::Constant(number)));
+        }
+        if matches!(node, Node::Leaf(_)) || !self.instance.facts[i].constant {
+            return Ok(None);
         }
         let operands = egg::Language::children(node)
             .iter()
             .map(|c| match &self.vals[usize::from(*c)] {
                 Val::Constant(array) => Ok(array.clone()),
+                Val::Count(_) => value::number(&self.instance.nodes[usize::from(*c)])
+                    .ok_or_else(|| self.error(i, "counts too many")),
                 _ => Err(self.error(i, "is not constant")),
             })
             .collect::<Decoded<Vec<Array>>>()?;
-        let array = constants::evaluate(node, &operands).map_err(|e| self.error(i, &e))?;
+        let array = value::value(node, &operands).map_err(|e| self.error(i, &e))?;
         Ok(Some(Val::Constant(array)))
     }
 
@@ -322,7 +323,7 @@ impl Term<'_, '_> {
             }
             Val::Input(name, transposed) => {
                 let ty = &self.instance.facts[i].ty;
-                let ty = stream(ty.shape.clone(), ty.elem);
+                let ty = stream(with_rows(ty.shape.clone()), ty.elem);
                 Ok(self.plan().input(&name, transposed, ty, loc))
             }
         }
