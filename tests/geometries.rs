@@ -77,9 +77,6 @@ fn run(case: &Case) -> Result<(), String> {
     let want = reference::encode(config, weights, &x, ids.len());
     let valid = ids.len() * config.hidden;
     let cosine = host::cosine(&hidden[..valid], &want[..valid]);
-    if std::env::var("SHOW").is_ok() {
-        eprintln!("{cosine} {case:?}");
-    }
     if cosine < case.least {
         return Err(format!(
             "cosine {cosine}, should be at least {}",

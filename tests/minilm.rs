@@ -51,7 +51,6 @@ fn int8_is_near_golden() {
     let cosines = ranges.and_then(|ranges| cosines("int8", Some(&ranges)));
     let cosines = cosines.unwrap_or_else(|e| panic!("{e}"));
     let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
-    eprintln!("{cosines:?} {mean}");
     assert!(
         least(&cosines) >= 0.97 && mean >= 0.995,
         "{mean}: {cosines:?}"

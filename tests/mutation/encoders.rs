@@ -1,27 +1,41 @@
 //! Encoders that are changed: whole layers, as a model becomes a program.
 
 use tspc::bert::Model;
+use tspc::bert::graph::EMBEDDINGS;
 use tspc::compiler::{inputs, raw, seeded_ids};
 use tspc::machine::Machine;
 
-use crate::programs::Compiled;
+use crate::programs::{Arrays, Compiled};
 use crate::support;
+use crate::tiled::Seeded;
 
 const SEQ_LEN: usize = 16;
 
-/// A model as a program, with the inputs that these tokens give.
-fn encoder(name: &'static str, model: &Model, precision: &str, texts: &[Vec<u32>]) -> Compiled {
+/// Added to variances. The usual 1e-12 is lost in a sum with any variance of text, so that no input could show a
+/// change of it.
+const EPS: f32 = 1e-3;
+
+/// A model as a program, with the inputs that these tokens give, and some that no text gives: rows of a few large
+/// numbers among small ones.
+fn encoder(name: &'static str, model: &mut Model, precision: &str, texts: &[Vec<u32>]) -> Compiled {
+    model.config.layer_norm_eps = EPS;
     let ranges = support::ranges(model).unwrap_or_else(|e| panic!("{name}: {e}"));
     let compiled = support::compile(model, SEQ_LEN, precision, Some(&ranges))
         .unwrap_or_else(|e| panic!("{name}: {e}"));
-    let inputs = texts
-        .iter()
-        .map(|ids| raw(&inputs(model, ids, SEQ_LEN).unwrap()));
+    let arrays = |ids: &Vec<u32>| raw(&inputs(model, ids, SEQ_LEN).unwrap());
+    let mut inputs: Vec<Arrays> = texts.iter().map(arrays).collect();
+    for seed in 0..3 {
+        let numbers = Seeded(seed).f32s(SEQ_LEN * model.config.hidden, 1.0);
+        let bytes = numbers.iter().flat_map(|x| x.powi(9).to_le_bytes());
+        let mut noise = inputs[0].clone();
+        noise.insert(EMBEDDINGS.to_string(), bytes.collect());
+        inputs.push(noise);
+    }
     Compiled {
         name,
         program: compiled.program,
         machine: Machine::tsp_v1(),
-        inputs: inputs.collect(),
+        inputs,
     }
 }
 
@@ -31,11 +45,12 @@ pub fn toy(name: &'static str, precision: &str) -> Compiled {
     let mut model = Model::open(spec, 21).unwrap();
     for layer in &mut model.weights.layers {
         for part in [&mut layer.query, &mut layer.key, &mut layer.intermediate] {
-            part.weight.iter_mut().for_each(|w| *w *= 8.0);
+            let numbers = part.weight.iter_mut().chain(&mut part.bias);
+            numbers.for_each(|x| *x *= 8.0);
         }
     }
     let texts = [16, 11, 3].map(|tokens| seeded_ids(&model, tokens, tokens as u64));
-    encoder(name, &model, precision, &texts)
+    encoder(name, &mut model, precision, &texts)
 }
 
 /// The first layer of MiniLM, on sentences of different length.
@@ -50,5 +65,5 @@ pub fn minilm() -> Compiled {
         "Rain.",
     ];
     let texts = texts.map(|text| tokenizer.encode(text).unwrap());
-    encoder("a layer of MiniLM", &model, "int8", &texts)
+    encoder("a layer of MiniLM", &mut model, "int8", &texts)
 }

@@ -2,8 +2,9 @@
 //! through `uses`.
 //!
 //! The choice, stated: bytes that are zero stay, since padding is zeros; of an f32 vector the sign, the exponent and
-//! the three highest bits of the mantissa are changed, of an f16 the same, of an int8 the sign and the highest bit
-//! (others may vanish in a requantisation); a map's lane takes another lane of its superlane, and the lanes of a map that select nothing stay.
+//! the highest bit of the mantissa are changed, of an f16 the same and two bits more, of an int8 the sign and the
+//! highest bit (others may vanish in a requantisation, or in a softmax, which a key's bias only reaches by rounding);
+//! a map's lane takes another lane of its superlane, and the lanes of a map that select nothing stay.
 
 use std::collections::BTreeMap;
 
@@ -109,7 +110,7 @@ fn bits(role: Role) -> &'static [u8] {
     match role {
         Role::Weight { byte: 0, size: 2 } => &[7],
         Role::Weight { size: 2, .. } => &[7, 6, 5, 4, 3, 2, 1, 0],
-        Role::Vector { byte: 2, size: 4 } => &[7, 6, 5, 4],
+        Role::Vector { byte: 2, size: 4 } => &[7, 6],
         Role::Vector { byte: 3, size: 4 } => &[7, 6, 5, 4, 3, 2, 1, 0],
         Role::Vector { size: 4, .. } => &[],
         Role::Weight { .. } | Role::Vector { .. } => &[7, 6],

@@ -313,7 +313,8 @@ pub fn accumulate(s: &Subject, dice: &mut Seeded) -> Option<Change> {
     change(s, dice, |instr, _| all(instr))
 }
 
-/// Operations that take and make the same types. Forms that differ on overflow only are not exchanged.
+/// Operations that take and make the same types. Forms that differ on overflow only are not exchanged, and a floor of
+/// 0 does not become a sum with 0: no input makes the variance of a later layer negative.
 const ALIKE: &[&[AluOp]] = &[
     &[AluOp::Add, AluOp::Sub, AluOp::Mul, AluOp::Max, AluOp::Min],
     &[AluOp::AddSat, AluOp::SubSat, AluOp::MulSat],
@@ -342,7 +343,10 @@ const ALIKE: &[&[AluOp]] = &[
 pub fn operation(s: &Subject, dice: &mut Seeded) -> Option<Change> {
     let all = |alu: AluInstr| {
         let alike = ALIKE.iter().filter(|ops| ops.contains(&alu.op));
-        let others = alike.flat_map(|ops| ops.iter().filter(|op| **op != alu.op));
+        let sum = |op| matches!(op, AluOp::Add | AluOp::Sub);
+        let floor = alu.b == Some(Operand::Imm) && alu.imm == 0;
+        let others = alike.flat_map(|ops| ops.iter());
+        let others = others.filter(|op| **op != alu.op && !(floor && sum(**op)));
         others.map(|&op| AluInstr { op, ..alu }).collect()
     };
     change(s, dice, |instr, _| alu_variants(instr, all))

@@ -137,6 +137,21 @@ pub fn signs() -> Compiled {
     compiled("signs", t, &[y])
 }
 
+/// A factor that is squared and one that is not, a floor under a sum.
+pub fn floor() -> Compiled {
+    let mut t = Tiled::new(16);
+    let x = t.input_f32("x", 4, 32);
+    let ops: [Op; 5] = [
+        ("mul", &[0], Some(0.125), Elem::F32),
+        ("mul", &[1, 1], None, Elem::F32),
+        ("mul", &[2], Some(2.0), Elem::F32),
+        ("max", &[3], Some(0.0), Elem::F32),
+        ("add", &[4], Some(1e-3), Elem::F32),
+    ];
+    let y = t.pipeline(&[x], &ops, &[5])[0];
+    compiled("floor", t, &[y])
+}
+
 /// A maximum over rows by halves, and rows that meet one row; a statistic of each row.
 pub fn rows() -> Compiled {
     let mut t = Tiled::new(14);

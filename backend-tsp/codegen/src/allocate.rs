@@ -1,6 +1,6 @@
 //! allocate: the word of every buffer.
 //!
-//! Before: all accesses have a cycle. After: every buffer has a first word in its bank, and buffers whose lifetimes meet do
+//! Before: all accesses have a cycle. After: every buffer has a bank of its slice and a first word in it, and buffers whose lifetimes meet do
 //! not share words. What is there at cycle 0 stays for ever, and outputs stay from their first write on, so that a
 //! program can be run again and read at leisure.
 
@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use tspc_machine::Machine;
 
 use crate::Refusal;
-use crate::problem::{BufferId, Origin};
+use crate::place::Place;
+use crate::problem::{Buffer, BufferId, Origin};
 use crate::run::Action;
 use crate::schedule::Scheduled;
 
@@ -33,48 +34,66 @@ struct Life {
 pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Refusal> {
     let lives = lives(&scheduled);
     let placed = &scheduled.placed;
-    let mut banks: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    let buffers = &placed.problem.buffers;
+    let mut slices: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (b, place) in placed.places.iter().enumerate() {
-        banks
-            .entry((place.hemi, place.slice, place.bank))
-            .or_default()
-            .push(b);
+        let place = place.get();
+        slices.entry((place.hemi, place.slice)).or_default().push(b);
     }
-    let mut words = vec![0u32; placed.places.len()];
-    for ((hemi, slice, bank), mut buffers) in banks {
-        buffers.sort_by_key(|&b| (lives[b].start, b));
-        // Live buffers, by first word.
-        let mut live: Vec<usize> = Vec::new();
-        for b in buffers {
-            live.retain(|&l| lives[l].end >= lives[b].start);
-            let need = placed.problem.buffers[b].words;
-            let mut word = 0;
-            for &l in &live {
-                if word + need <= words[l] {
-                    break;
-                }
-                word = word.max(words[l] + placed.problem.buffers[l].words);
+    let mut words = vec![0u32; buffers.len()];
+    for ((hemi, slice), mut members) in slices {
+        members.sort_by_key(|&b| (lives[b].start, b));
+        // Per bank: live buffers, by first word.
+        let mut live: [Vec<usize>; 2] = Default::default();
+        for b in members {
+            for bank in &mut live {
+                bank.retain(|&l| lives[l].end >= lives[b].start);
             }
-            if word + need > machine.mem_words_per_bank {
-                let held: u32 = live.iter().map(|&l| placed.problem.buffers[l].words).sum();
+            let need = buffers[b].words;
+            let place = placed.places[b].get();
+            // No access depends on the bank, so the other one will do where the first is full.
+            let found = [place.bank, 1 - place.bank].into_iter().find_map(|bank| {
+                let word = lowest(&live[usize::from(bank)], need, &words, buffers);
+                (word + need <= machine.mem_words_per_bank).then_some((bank, word))
+            });
+            let Some((bank, word)) = found else {
+                let held = live.each_ref().map(|bank| {
+                    let words: u32 = bank.iter().map(|&l| buffers[l].words).sum();
+                    format!("{words} words in {} buffers", bank.len())
+                });
                 return Err(Refusal {
                     location: location(&scheduled, b),
                     message: format!(
-                        "MEM_{}{slice} bank {bank}: a buffer of {need} words is needed at cycle {}, where {} live \
-                         buffers hold {held} of {} words",
+                        "MEM_{}{slice}: no room for a buffer of {need} words at cycle {}: of {} words, bank 0 holds {}, \
+                         bank 1 holds {}; a shorter sequence or fewer layers would relax it",
                         hemi.letter(),
                         lives[b].start,
-                        live.len(),
                         machine.mem_words_per_bank,
+                        held[0],
+                        held[1],
                     ),
                 });
-            }
+            };
+            placed.places[b].set(Place { bank, ..place });
             words[b] = word;
-            let at = live.partition_point(|&l| words[l] < word);
-            live.insert(at, b);
+            let bank = &mut live[usize::from(bank)];
+            let at = bank.partition_point(|&l| words[l] < word);
+            bank.insert(at, b);
         }
     }
     Ok(Allocated { scheduled, words })
+}
+
+/// The lowest word from which on `need` words are free.
+fn lowest(live: &[usize], need: u32, words: &[u32], buffers: &[Buffer]) -> u32 {
+    let mut word = 0;
+    for &l in live {
+        if word + need <= words[l] {
+            break;
+        }
+        word = word.max(words[l] + buffers[l].words);
+    }
+    word
 }
 
 fn lives(scheduled: &Scheduled) -> Vec<Life> {
@@ -122,4 +141,23 @@ fn location(scheduled: &Scheduled, buffer: usize) -> String {
     chain.map_or(String::new(), |c| {
         scheduled.placed.problem.chains[c].location.clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_lowest_gap_that_is_long_enough() {
+        let buffer = |words| Buffer {
+            words,
+            origin: Origin::Written,
+        };
+        let buffers = [buffer(4), buffer(8), buffer(2)];
+        let (words, live) = ([0, 10, 20], [0, 1, 2]);
+        assert_eq!(lowest(&live, 6, &words, &buffers), 4);
+        assert_eq!(lowest(&live, 7, &words, &buffers), 22);
+        assert_eq!(lowest(&live, 2, &words, &buffers), 4);
+        assert_eq!(lowest(&[], 2, &words, &buffers), 0);
+    }
 }

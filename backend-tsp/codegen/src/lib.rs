@@ -10,6 +10,7 @@ mod allocate;
 mod emit;
 mod geometry;
 mod lower;
+mod order;
 mod place;
 mod run;
 mod schedule;

@@ -41,11 +41,11 @@ pub(super) fn integer(x: &[i16], w: &[i16], k: usize) -> Option<Vec<i32>> {
     Some(out)
 }
 
+/// Of at most [`MAX_K`] products, so that nothing wraps: a check of every sum would keep the loop from vectorising.
 fn dot(x: &[i16], w: &[i16]) -> i32 {
-    x.iter()
-        .zip(w)
-        .map(|(a, b)| i32::from(*a) * i32::from(*b))
-        .sum()
+    x.iter().zip(w).fold(0, |sum: i32, (a, b)| {
+        sum.wrapping_add(i32::from(*a) * i32::from(*b))
+    })
 }
 
 fn dot4(x: &[i16], w: &[i16]) -> [i32; 4] {

@@ -8,7 +8,7 @@
 //! What it may not know: places and cycles, and why the heads were asked for.
 
 mod constants;
-mod cuts;
+pub(crate) mod cuts;
 mod layout;
 mod pipelines;
 mod products;

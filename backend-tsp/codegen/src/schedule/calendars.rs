@@ -86,7 +86,7 @@ impl Calendars {
     }
 
     /// Cycles to wait from `span` until a queue is free.
-    fn queue_wait(&self, queue: QueueId, span: Span) -> i64 {
+    pub fn queue_wait(&self, queue: QueueId, span: Span) -> i64 {
         self.queues[queue.index()].first_fit(span, HERE)
     }
 

@@ -2,26 +2,28 @@
 //!
 //! Before: every buffer has a place. After: a list of timed runs that claim every queue, stream register, mesh wire and
 //! plane at most once at a time, and read each word no sooner than the machine allows after it was written.
-//! A list scheduler: chains in order of their distance to the end of the program, each at the first
+//! A list scheduler: of the chains that could start next, the one farthest from the end of the program, at the first
 //! cycle at which all it needs is free, holes included. Knows no word address.
 
 mod calendars;
-mod order;
 mod plan;
 mod planes;
 mod runs;
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tspc_machine::Machine;
-use tspc_program::Direction;
+use tspc_program::{Direction, Unit};
 
 use crate::Refusal;
 use crate::geometry::Geometry;
 use crate::mesh::{self, Template};
-use crate::place::Placed;
-use crate::problem::{Feed, Read};
+use crate::order::Order;
+use crate::place::{Placed, Rooms, floating};
+use crate::problem::{BufferId, Feed, Read};
 use crate::run::Run;
+use crate::space::Span;
 use calendars::{Calendars, Fit, NoFit};
 use plan::{Delays, Plan};
 use planes::Planes;
@@ -36,12 +38,27 @@ pub struct Scheduled {
     pub runs: Vec<Run>,
 }
 
+/// Chains that could start so many cycles after the first are as good as that: distance decides.
+const WINDOW: i64 = 20;
+
+/// Rough cycles from a read to the activation or operation that it feeds.
+const READ: i64 = 20;
+
+/// Rough cycles from an activation to the write of its result.
+const PASS: i64 = 70;
+
+/// Rough cycles from the first operation to the write of its result.
+const OPERATIONS: i64 = 25;
+
 /// Alternatives tried for the VXM stage of a chain; each is a different set of ALUs and wires.
 const TEMPLATES: usize = 4;
 
 /// Schedules a placed problem.
-pub fn schedule(placed: Placed, machine: &Machine) -> Result<Scheduled, Refusal> {
+pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refusal> {
+    let rooms = std::mem::take(&mut placed.rooms);
     let mut scheduler = Scheduler {
+        rooms,
+        placed_words: BTreeSet::new(),
         geometry: Geometry::new(machine),
         delays: Delays::new(machine),
         calendars: Calendars::new(),
@@ -51,8 +68,22 @@ pub fn schedule(placed: Placed, machine: &Machine) -> Result<Scheduled, Refusal>
         placed: &placed,
         machine,
     };
-    for chain in order::by_tail(&placed.problem) {
-        scheduler.chain(chain)?;
+    let order = Order::new(&placed.problem);
+    let mut missing: Vec<usize> = (0..order.tail.len()).map(|c| order.producers(c)).collect();
+    // Chains whose producers have a time, with the cycle from which on their data are there.
+    let mut waiting: BTreeMap<usize, i64> = (0..missing.len())
+        .filter(|&c| missing[c] == 0)
+        .map(|c| (c, 0))
+        .collect();
+    while let Some(c) = scheduler.next(&waiting, &order) {
+        let data = waiting.remove(&c).unwrap_or(0);
+        scheduler.chain(c, data)?;
+        for after in order.consumers(c) {
+            missing[after] -= 1;
+            if missing[after] == 0 {
+                waiting.insert(after, scheduler.data(after));
+            }
+        }
     }
     let runs = scheduler.runs.finish();
     Ok(Scheduled { placed, runs })
@@ -66,6 +97,9 @@ struct Candidate {
 }
 
 struct Scheduler<'a> {
+    rooms: Rooms,
+    /// Floating buffers that have a place.
+    placed_words: BTreeSet<BufferId>,
     geometry: Geometry,
     delays: Delays,
     calendars: Calendars,
@@ -78,7 +112,31 @@ struct Scheduler<'a> {
 }
 
 impl Scheduler<'_> {
-    fn chain(&mut self, c: usize) -> Result<(), Refusal> {
+    /// The chain to schedule next.
+    fn next(&self, waiting: &BTreeMap<usize, i64>, order: &Order) -> Option<usize> {
+        let start = |c: usize, data: i64| match &self.placed.problem.chains[c].pass {
+            Some(_) => data.max(self.planes.free(self.placed.passes[c])),
+            None => data,
+        };
+        let starts = waiting.iter().map(|(&c, &data)| (start(c, data), c));
+        let starts: Vec<(i64, usize)> = starts.collect();
+        let first = starts.iter().map(|s| s.0).min()?;
+        let soon = starts.iter().filter(|s| s.0 <= first + WINDOW);
+        soon.max_by_key(|s| (order.tail[s.1], Reverse(s.1)))
+            .map(|s| s.1)
+    }
+
+    /// About when the data of a chain are there, whose producers all have a time.
+    fn data(&self, c: usize) -> i64 {
+        let chain = &self.placed.problem.chains[c];
+        let rows = chain.row_reads().map(|r| (r, chain.rows));
+        let loads = chain.install_reads().map(|(s, r)| (r, u32::from(s.count)));
+        let rows = rows.map(|(r, n)| self.runs.readable(r, n) + READ);
+        let loads = loads.map(|(r, n)| self.runs.readable(r, n) + READ + i64::from(n));
+        rows.chain(loads).max().unwrap_or(0).max(0)
+    }
+
+    fn chain(&mut self, c: usize, data: i64) -> Result<(), Refusal> {
         let chain = &self.placed.problem.chains[c];
         let templates = self.templates_of(c)?;
         let hemi = self.placed.passes[c];
@@ -93,6 +151,8 @@ impl Scheduler<'_> {
             )),
             None => None,
         };
+        let start = installed.as_ref().map_or(data, |i| i.first_act.max(data));
+        self.place_buffers(c, start)?;
         let plane = installed.as_ref().map_or(0, |i| i.plane);
         let mut best: Option<Candidate> = None;
         let mut refused = None;
@@ -141,9 +201,50 @@ impl Scheduler<'_> {
             &self.geometry,
             &self.delays,
         );
+        let rows = chain.row_reads().map(|r| (r.buffer, chain.rows));
+        let loads = chain
+            .install_reads()
+            .map(|(s, r)| (r.buffer, u32::from(s.count)));
+        for (buffer, count) in rows.chain(loads) {
+            let place = self.placed.of(buffer);
+            self.rooms.read(&self.placed.problem, buffer, place, count);
+        }
         if let Some(installed) = installed {
             self.planes
                 .passed(hemi, installed.plane, best.fit.anchor, chain.rows);
+        }
+        Ok(())
+    }
+
+    /// Slices for what a chain writes, and for its constant words, if it starts about then.
+    fn place_buffers(&mut self, c: usize, start: i64) -> Result<(), Refusal> {
+        let chain = &self.placed.problem.chains[c];
+        let rows = i64::from(chain.rows);
+        let first = start
+            + if chain.pass.is_some() {
+                PASS
+            } else {
+                OPERATIONS
+            };
+        let reads = chain.row_reads().map(|r| r.buffer);
+        let words = reads.filter(|b| floating(&self.placed.problem.buffers[b.0 as usize]));
+        let words = words.filter(|b| self.placed_words.insert(*b));
+        let early = Span {
+            start: start - READ,
+            end: first + rows,
+        };
+        let mut spans: Vec<(BufferId, Span)> = words.map(|b| (b, early)).collect();
+        for write in &chain.writes {
+            let end = first + i64::from(write.count * write.step);
+            spans.push((write.buffer, Span { start: first, end }));
+        }
+        for (buffer, span) in spans {
+            let wait = |hemi, slice| {
+                let queue = plan::queue(Unit::Mem(hemi, slice));
+                self.calendars.queue_wait(queue, span)
+            };
+            let place = self.rooms.timed(&self.placed.problem, buffer, wait)?;
+            self.placed.places[buffer.0 as usize].set(place);
         }
         Ok(())
     }

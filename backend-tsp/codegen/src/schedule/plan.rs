@@ -141,7 +141,10 @@ impl Plan {
                 );
             }
         }
-        planner.plan
+        // Streams are chosen in this order: first for the flows that have the fewest to choose from.
+        let mut plan = planner.plan;
+        plan.flows.sort_by_key(|(_, flow)| flow.candidates.len());
+        plan
     }
 
     fn rows_span(&self, start: i64) -> Span {

@@ -59,6 +59,13 @@ impl Planes {
         }
     }
 
+    /// The first cycle at which a plane of a hemisphere could start a pass, if its weights were there.
+    pub fn free(&self, hemi: Hemisphere) -> i64 {
+        let used = usize::from(self.used[hemi.index()]);
+        let planes = self.planes[hemi.index()][..used].iter();
+        planes.map(|p| p.next_iw).min().unwrap_or(0)
+    }
+
     /// Brings the weights of a pass into a plane of its hemisphere, or finds them there.
     pub fn install(
         &mut self,
@@ -191,7 +198,8 @@ fn install_plan(
         .collect();
     let flow = Flow {
         dir,
-        candidates: vec![0, 16],
+        // Rows take the lowest free streams.
+        candidates: vec![16, 0],
         bytes,
         reads: Vec::new(),
         distribute: None,

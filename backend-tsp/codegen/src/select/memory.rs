@@ -45,6 +45,12 @@ enum Columns {
     Repeated(usize, usize),
 }
 
+/// Copies of narrow constant rows that many chains read; of a single row, each reader has its own.
+const CONSTANT_COPIES: u32 = 8;
+
+/// Copies of computed bytes that many chains read.
+const NARROW_COPIES: u32 = 3;
+
 /// Streams of a weight load.
 const STREAMS: usize = 16;
 
@@ -54,6 +60,8 @@ pub struct Memory<'a> {
     groups: BTreeMap<Key, Vec<BufferId>>,
     /// Zero words, by the first buffer of an install's stripes and by stream.
     zeros: BTreeMap<(BufferId, usize), BufferId>,
+    /// Readers of a key so far.
+    turns: BTreeMap<Key, u32>,
     writes: BTreeMap<ir::Value, Vec<Write>>,
     /// Tiles of each input.
     inputs: BTreeMap<ir::Value, Vec<(Columns, Vec<BufferId>)>>,
@@ -80,6 +88,7 @@ impl<'a> Memory<'a> {
             buffers: Vec::new(),
             groups: BTreeMap::new(),
             zeros: BTreeMap::new(),
+            turns: BTreeMap::new(),
             writes: BTreeMap::new(),
             inputs: BTreeMap::new(),
             taken: BTreeSet::new(),
@@ -127,6 +136,7 @@ impl<'a> Memory<'a> {
             layout: Layout::Rows,
             copy: 0,
         };
+        key.copy = self.turn(key);
         let mut group = self.group(key);
         while group.iter().any(|b| self.taken.contains(b)) {
             key.copy += 1;
@@ -145,6 +155,24 @@ impl<'a> Memory<'a> {
             ty: elem_type(self.module.ty(view.root).elem),
             bytes: bytes.collect(),
         })
+    }
+
+    /// Which copy the next reader takes: readers of one slice wait for one another, and a copy costs little where a row is
+    /// a constant or narrow.
+    fn turn(&mut self, key: Key) -> u32 {
+        let ty = self.module.ty(key.root);
+        let constant = self.module.def_op(key.root);
+        let constant = constant.is_some_and(|op| self.module[op].opcode == Opcode::StreamConstant);
+        let copies = match elem_type(ty.elem).bytes() {
+            _ if self.is_input(key.root) => 1,
+            _ if constant && key.count == 1 => u32::MAX,
+            1 | 2 if constant => CONSTANT_COPIES,
+            1 => NARROW_COPIES,
+            _ => 1,
+        };
+        let turn = self.turns.entry(key).or_default();
+        *turn += 1;
+        (*turn - 1) % copies
     }
 
     /// Lanes do not move on the way to a reader.
