@@ -103,6 +103,16 @@ enum Command {
     Sim(commands::sim::Sim),
     /// Read, verify and print IR text, run passes over it, or compile it to a program
     Opt(commands::opt::Opt),
+    /// Prove that what the e-graph extracts equals what the model computes
+    Prove(commands::prove::Prove),
+    /// Check a proof, step by step, without the e-graph
+    CheckProof(commands::check_proof::CheckProof),
+    /// List the fusions that the e-graph makes, with the rules that led there and the costs before and after
+    Explain(commands::explain::Explain),
+    /// Say why two operations are not in one pipeline
+    WhyNot(commands::why_not::WhyNot),
+    /// Find the first rewrite of the e-graph that breaks something
+    Bisect(commands::bisect::Bisect),
     /// List the passes with their options
     Passes(commands::passes::Passes),
     /// Print the numbers of the machine file with status and source
@@ -138,6 +148,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(args) => commands::check::check(args, &machine),
         Command::Sim(args) => commands::sim::sim(args, &machine),
         Command::Opt(args) => commands::opt::opt(args, &machine),
+        Command::Prove(args) => commands::prove::prove(args, &machine),
+        Command::CheckProof(args) => commands::check_proof::check_proof(args, &machine),
+        Command::Explain(args) => commands::explain::explain(args, &machine),
+        Command::WhyNot(args) => commands::why_not::why_not(args, &machine),
+        Command::Bisect(args) => commands::bisect::bisect(args, &machine),
         Command::Passes(args) => commands::passes::passes(args),
         Command::Machine(args) => commands::machine::machine(args, &machine),
     }

@@ -66,6 +66,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Message> {
     })
 }
 
+/// Makes a directory, with those above it, if it is not there.
+pub fn create_directory(path: &Path) -> Result<(), Message> {
+    fs::create_dir_all(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
 /// Writes to standard output. A reader that has seen enough (`| head`) is no error.
 pub fn print(bytes: impl AsRef<[u8]>) -> Result<(), Message> {
     let mut out = io::stdout().lock();

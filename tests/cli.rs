@@ -58,8 +58,8 @@ fn help_is_worth_reading() {
     let directory = Directory::new("help");
     insta::assert_snapshot!("help", directory.ok(&["--help"]));
     for command in [
-        "demo", "compile", "run", "report", "asm", "disasm", "check", "sim", "opt", "passes",
-        "machine",
+        "demo", "compile", "run", "report", "asm", "disasm", "check", "sim", "opt", "explain",
+        "why-not", "bisect", "passes", "machine",
     ] {
         insta::assert_snapshot!(
             format!("help-{command}"),
@@ -359,4 +359,30 @@ fn large_constants_travel_in_a_side_file() {
     let directory = directory.with("cut.data", &data[..data.len() - 1]);
     let said = directory.refused(&["opt", "out.tspc", "--constants", "cut.data"]);
     assert_eq!(said, "error: cut.data: the data file ends early\n");
+}
+
+#[test]
+fn e_graphs_and_remarks_go_to_files() {
+    let source = "module @m(%0 \"x\": tensor<4x8xf32>) {\n  %1 = tensor.exp(%0) : tensor<4x8xf32>\n  \
+                  tensor.return(%1) {names = [\"y\"]}\n}\n";
+    let directory = Directory::new("told").with("m.tspc", source);
+    let told = ["--remarks=m.jsonl", "--dump-egraph=deep/graphs"];
+    let ir = directory.ok(&[&["opt", "--pass-pipeline=egraph", "m.tspc"], &told[..]].concat());
+    assert!(
+        ir.contains("stream.pipeline"),
+        "the module goes out as ever"
+    );
+    let lines = String::from_utf8(directory.bytes("m.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 1, "one region, no fusion: {lines}");
+    assert!(lines.starts_with("{\"remark\":\"region\""), "{lines}");
+    let dot = directory.bytes("deep/graphs/region0.dot");
+    assert!(dot.starts_with(b"digraph"));
+    let json: serde_json::Value =
+        serde_json::from_slice(&directory.bytes("deep/graphs/region0.json")).unwrap();
+    let nodes = json["nodes"].as_object().unwrap();
+    assert!(
+        nodes
+            .values()
+            .any(|n| n["op"] == "exp" && n["cost"].as_f64() > Some(0.0))
+    );
 }

@@ -65,6 +65,13 @@ impl Pipeline {
         self.steps.iter().map(|(def, _)| def.name)
     }
 
+    /// What runs before the first pass of this name, and the options of that pass.
+    pub fn before(&self, name: &str) -> Option<(Pipeline, &Options)> {
+        let at = self.steps.iter().position(|(def, _)| def.name == name)?;
+        let steps = self.steps[..at].to_vec();
+        Some((Pipeline { steps }, &self.steps[at].1))
+    }
+
     /// Runs all passes; `after` sees the module that each one gives.
     pub fn run(
         &self,

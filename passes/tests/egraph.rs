@@ -9,7 +9,7 @@ use tspc_machine::Machine;
 use tspc_passes::egraph::decode::pipelines::Room;
 use tspc_passes::egraph::fuse;
 use tspc_passes::egraph::region::{Encoder, cut};
-use tspc_passes::egraph::rules::Class;
+use tspc_passes::egraph::rules::{Class, all, groups};
 use tspc_passes::egraph::saturate::{Settings, Statistics};
 
 const FORMS: [(&str, f64); 3] = [
@@ -183,4 +183,71 @@ fn without_a_class_of_rules_what_needs_it_is_named() {
         let refusal = fuse(&module, &machine, &settings, Room::of(&machine)).unwrap_err();
         assert!(refusal.message.contains(message), "{refusal}");
     }
+}
+
+/// Every group of rules is needed by encoders or by spellings; without one, what has no form is named.
+#[test]
+fn groups_of_rules_can_be_left_out() {
+    let module = layers(1, "canonicalise,quantise{precision=fp16}");
+    let machine = Machine::tsp_v1();
+    for (group, missing) in [
+        ("algebra", Some("sum-last")),
+        ("layout", Some("matmul")),
+        ("quantisation", None),
+        ("attention", Some("max-last")),
+        ("normalisation", Some("sum-last")),
+        ("activation", Some("erf")),
+    ] {
+        assert!(groups().contains(&group));
+        let settings = Settings {
+            without: vec![group],
+            ..Settings::default()
+        };
+        match (
+            fuse(&module, &machine, &settings, Room::of(&machine)),
+            missing,
+        ) {
+            (Ok((_, statistics)), None) => {
+                let rules: Vec<&str> = all().filter(|r| r.group == group).map(|r| r.name).collect();
+                let applied = statistics.iter().flat_map(|s| &s.applied);
+                assert!(applied.clone().all(|(name, _)| !rules.contains(name)));
+            }
+            (Err(refusal), Some(node)) => {
+                let message = format!("the first without one is `{node}");
+                assert!(refusal.message.contains(&message), "{group}: {refusal}");
+            }
+            (made, _) => panic!("{group}: {:?}", made.map(|(_, s)| s)),
+        }
+    }
+}
+
+#[test]
+fn options_name_classes_and_groups() {
+    let run = |options: &str| {
+        let context = tspc_passes::Context {
+            machine: Machine::tsp_v1(),
+            ranges: None,
+            precision: tspc_passes::Precision::parse("fp16").unwrap(),
+        };
+        let module = layers(1, "canonicalise,quantise{precision=fp16}");
+        let pipeline = tspc_passes::Pipeline::parse(&format!("egraph{{{options}}}"));
+        let pipeline = pipeline.unwrap_or_else(|d| panic!("{d}"));
+        let outcome = pipeline.run(module, &context, &mut |_, _| {});
+        outcome.map(|_| ()).map_err(|d| d[0].message.clone())
+    };
+    assert_eq!(run("fast-math=default"), Ok(()));
+    assert_eq!(run("fast-math=statistics+gelu-tanh"), Ok(()));
+    assert_eq!(run("without=quantisation"), Ok(()));
+    let none = run("fast-math=none").unwrap_err();
+    assert!(none.contains("has no form on the chip"), "{none}");
+    assert_eq!(
+        run("fast-math=statistics+fast").unwrap_err(),
+        "option fast-math: \"fast\" should be one of statistics, gelu-tanh, gelu-sigmoid, row-max, halves, or all of \
+         it none or default"
+    );
+    assert_eq!(
+        run("without=layouts").unwrap_err(),
+        "option without: \"layouts\" should be one of algebra, layout, quantisation, attention, normalisation, \
+         activation"
+    );
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::model::ModelArgs;
-use crate::bert::tokenize;
+use super::told::Told;
 use crate::cli::Failure;
 use crate::compiler::Compiled;
 use crate::files;
 use crate::ir::{Module, text};
 use crate::machine::Machine;
+use crate::passes::Pipeline;
+use crate::passes::egraph::PASS;
 use crate::program::listing;
 
 /// Arguments of `compile`.
@@ -30,6 +32,8 @@ pub struct Compile {
     /// Where the side file goes with the constants that printed IR only names
     #[arg(long, value_name = "FILE")]
     write_constants: Option<PathBuf>,
+    #[command(flatten)]
+    told: Told,
     /// Print the location of every op
     #[arg(long)]
     print_locations: bool,
@@ -55,16 +59,17 @@ enum Emit {
     Listing,
 }
 
-/// Tokens if nobody says otherwise.
-const SEQ_LEN: usize = 128;
-
 /// `tspc compile`.
 pub fn compile(args: &Compile, machine: &Machine) -> Result<(), Failure> {
     let model = args.how.open(&args.model)?;
-    let longest = model.config.max_positions.min(SEQ_LEN);
-    let default = tokenize::seq_len(longest, &model.config).map_err(|e| e.to_string())?;
-    let seq_len = args.seq_len.unwrap_or(default);
+    let seq_len = ModelArgs::seq_len(&model, args.seq_len)?;
     let (compiled, _) = args.how.compile(&model, seq_len, machine)?;
+    if args.told.wanted() {
+        let pipeline = Pipeline::parse(&args.how.pass_pipeline).map_err(|d| vec![d])?;
+        if let Some((_, options)) = pipeline.before(PASS.name) {
+            args.told.tell(&compiled.quantised, machine, options)?;
+        }
+    }
     let Compiled {
         tensor,
         quantised,

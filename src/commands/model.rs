@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::bert::{Model, calibrate};
+use crate::bert::{Model, calibrate, graph, tokenize};
 use crate::cli::Failure;
 use crate::compiler::{self, Compiled, Error, Listener, PASSES, Request};
 use crate::ir::{Module, text};
 use crate::machine::Machine;
 use crate::passes::quantise::Format;
-use crate::passes::{Precision, Ranges};
+use crate::passes::{Context, Pipeline, Precision, Ranges};
 use crate::progress::Progress;
 
 impl From<Error> for Failure {
@@ -22,6 +22,9 @@ impl From<Error> for Failure {
         }
     }
 }
+
+/// Tokens if nobody says otherwise.
+const SEQ_LEN: usize = 128;
 
 /// Which model, and how.
 #[derive(Args)]
@@ -71,6 +74,13 @@ impl ModelArgs {
         Ok(Model::open(name, self.seed).map_err(|e| e.to_string())?)
     }
 
+    /// Tokens of a program: as wanted, else 128 or all that the model has positions for if fewer.
+    pub fn seq_len(model: &Model, wanted: Option<usize>) -> Result<usize, Failure> {
+        let longest = model.config.max_positions.min(SEQ_LEN);
+        let default = tokenize::seq_len(longest, &model.config).map_err(|e| e.to_string())?;
+        Ok(wanted.unwrap_or(default))
+    }
+
     /// Calibrates if some product is int8, and compiles; the time that both took together.
     pub fn compile(
         &self,
@@ -101,6 +111,29 @@ impl ModelArgs {
             }
         }
         Ok((compiled, clock.elapsed()))
+    }
+
+    /// What these passes make of a model, calibrated first if some product is int8.
+    pub fn prepare(
+        &self,
+        model: &Model,
+        seq_len: usize,
+        machine: &Machine,
+        passes: &Pipeline,
+    ) -> Result<Module, Failure> {
+        let precision = Precision::parse(&self.precision).map_err(|d| vec![d])?;
+        let mut shown = Shown {
+            args: self,
+            progress: Progress::new("preparing"),
+        };
+        let context = Context {
+            machine: machine.clone(),
+            ranges: self.ranges(model, &precision, &mut shown)?,
+            precision,
+        };
+        let imported = graph::build(&model.config, &model.weights, seq_len).map_err(|d| vec![d])?;
+        let mut after = |pass: &str, module: &Module| shown.module(pass, module);
+        Ok(passes.run(imported, &context, &mut after)?.module)
     }
 
     fn ranges(

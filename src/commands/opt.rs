@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::told::Told;
 use crate::cli::Failure;
 use crate::codegen::{self, Refusal};
 use crate::files;
 use crate::ir::stage::{Stream, Tsp};
 use crate::ir::{ConstPool, Diagnostic, Module, Place, text, verify};
 use crate::machine::Machine;
+use crate::passes::egraph::PASS;
 use crate::passes::{Context, Pipeline, Precision};
 use crate::program::listing;
 
@@ -35,6 +37,8 @@ pub struct Opt {
     /// Print the module after this pass to standard error; may be given several times, `all` is every pass
     #[arg(long, value_name = "PASS")]
     print_ir_after: Vec<String>,
+    #[command(flatten)]
+    told: Told,
     /// Print the time that each pass took to standard error
     #[arg(long)]
     timing: bool,
@@ -90,8 +94,21 @@ pub fn opt(args: &Opt, machine: &Machine) -> Result<(), Failure> {
     let mut modules = Vec::new();
     let mut errors = Vec::new();
     for piece in &pieces {
-        let module = module(&name, piece, &side).and_then(|m| run(args, &pipeline, m, &context));
-        match module {
+        let module = match module(&name, piece, &side) {
+            Ok(module) => module,
+            Err(found) => {
+                errors.extend(found);
+                continue;
+            }
+        };
+        // First, so that it also tells of a module that the pass refuses.
+        if args.told.wanted()
+            && let Some((before, options)) = pipeline.before(PASS.name)
+        {
+            let taken = before.run(module.clone(), &context, &mut |_, _| {})?;
+            args.told.tell(&taken.module, machine, options)?;
+        }
+        match run(args, &pipeline, module, &context) {
             Ok(module) => modules.push(module),
             Err(found) => errors.extend(found),
         }

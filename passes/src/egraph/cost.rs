@@ -36,6 +36,14 @@ impl Cost {
 
     /// Cycles of a node; `None`: the chip has no such operation.
     pub fn of(&self, graph: &Graph, node: &Node) -> Option<u64> {
+        match graph.analysis.is_replaced(node) {
+            true => None,
+            false => self.of_form(graph, node),
+        }
+    }
+
+    /// The same, also of a node that has another in its place.
+    pub fn of_form(&self, graph: &Graph, node: &Node) -> Option<u64> {
         let facts = |id: &Id| &graph[*id].data;
         // What is constant is computed by the compiler.
         let children = node.children();
@@ -77,6 +85,14 @@ impl Cost {
             | Node::MaxLast(_)
             | Node::GeluErf(_)
             | Node::GeluTanh(_)
+            | Node::GeluSigmoid(_)
+            | Node::Softmax(_)
+            | Node::Mean(_)
+            | Node::Variance(_)
+            | Node::Split(_)
+            | Node::Join(_)
+            | Node::Swap(_)
+            | Node::Lanes(_)
             | Node::LayerNorm(_) => None,
         }
     }

@@ -35,8 +35,16 @@ struct Cone {
     costs: BTreeMap<Id, u64>,
 }
 
+/// What a node of a class costs; `None`: it may not be chosen.
+pub type Price<'a> = dyn Fn(Id, &Node) -> Option<u64> + 'a;
+
 /// Extracts the roots; the error is a root that has no form on the chip.
 pub fn extract(graph: &Graph, cost: &Cost, roots: &[Id]) -> Result<Term, Id> {
+    extract_with(graph, &|_, node| cost.of(graph, node), roots)
+}
+
+/// The same, with another cost of a node of a class.
+pub fn extract_with(graph: &Graph, cost: &Price, roots: &[Id]) -> Result<Term, Id> {
     let mut best: BTreeMap<Id, Cone> = BTreeMap::new();
     loop {
         let mut changed = false;
@@ -83,12 +91,12 @@ pub fn extract(graph: &Graph, cost: &Cost, roots: &[Id]) -> Result<Term, Id> {
 /// The cone of a node whose children are chosen; `None` if one is not, or if the class is below itself.
 fn cone(
     graph: &Graph,
-    cost: &Cost,
+    cost: &Price,
     best: &BTreeMap<Id, Cone>,
     id: Id,
     node: &Node,
 ) -> Option<Cone> {
-    let own = cost.of(graph, node)?;
+    let own = cost(id, node)?;
     let mut costs = BTreeMap::new();
     for &child in node.children() {
         let child = best.get(&graph.find(child))?;

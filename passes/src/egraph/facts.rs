@@ -3,6 +3,8 @@
 //! A class whose members disagree about their type means that a rule is wrong: the first such finding is kept and
 //! fails the pass.
 
+use std::collections::BTreeSet;
+
 use egg::{Analysis, DidMerge, EGraph, Id, Language};
 use tspc_ir::{Elem, Kind, Type};
 
@@ -34,13 +36,33 @@ pub enum Role {
     Computed,
 }
 
-/// The analysis: the leaves of the region.
+/// The analysis: the leaves of the region, and which nodes are not worth extracting.
 #[derive(Clone, Default, Debug)]
 pub struct Region {
     /// By number.
     pub leaves: Vec<LeafFacts>,
     /// A class or node without a type, if a rule made one.
     pub unsound: Option<String>,
+    /// Nodes that rules put something as good or better in place of, so that spellings of one function end in one
+    /// program. Their classes keep them: other rules may need them.
+    pub replaced: BTreeSet<Node>,
+    /// Nodes of the forms that rules wrote for the chip; they are never replaced.
+    pub formed: BTreeSet<Node>,
+}
+
+impl Region {
+    /// The analysis of a region with these leaves.
+    pub fn new(leaves: Vec<LeafFacts>) -> Region {
+        Region {
+            leaves,
+            ..Region::default()
+        }
+    }
+
+    /// Whether a node need not be extracted, since its class has one in its place.
+    pub fn is_replaced(&self, node: &Node) -> bool {
+        self.replaced.contains(node) && !self.formed.contains(node)
+    }
 }
 
 /// Facts of a class.
@@ -88,6 +110,7 @@ impl Analysis<Node> for Region {
             Node::Count(_) => true,
             Node::Scalar(x) => x.value() >= 0.0,
             Node::Exp(_) | Node::Sqrt(_) | Node::Rsqrt(_) | Node::Recip(_) => true,
+            Node::Softmax(_) | Node::Variance(_) => true,
             Node::Max([a, b]) => data(a).non_negative || data(b).non_negative,
             Node::Mul([a, b]) if a == b => true,
             Node::Leaf(_) => leaf.is_some_and(|l| l.non_negative),
@@ -200,8 +223,12 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
         | Node::Recip([x])
         | Node::GeluErf([x])
         | Node::GeluTanh([x])
+        | Node::GeluSigmoid([x])
+        | Node::Softmax([x])
         | Node::LayerNorm([x, ..]) => Ok(ty(x).clone()),
-        Node::SumLast([x]) | Node::MaxLast([x]) => made(with_last(&ty(x).shape, 1), ty(x).elem),
+        Node::SumLast([x]) | Node::MaxLast([x]) | Node::Mean([x]) | Node::Variance([x]) => {
+            made(with_last(&ty(x).shape, 1), ty(x).elem)
+        }
         Node::LaneSum([x]) => made(with_last(&ty(x).shape, 1), product_elem(ty(x).elem)?),
         Node::MaxRows([x]) => {
             let mut shape = ty(x).shape.clone();
@@ -218,13 +245,7 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
         Node::Transpose([x]) if ty(x).rank() < 2 => Err(format!("{} has no rows", ty(x))),
         Node::Transpose([x]) => made(swapped(&ty(x).shape), ty(x).elem),
         Node::Heads([x, n]) => {
-            let heads = graph[*n]
-                .iter()
-                .find_map(|n| match n {
-                    Node::Count(c) => Some(c.0),
-                    _ => None,
-                })
-                .ok_or("heads are not counted")?;
+            let heads = count(graph, *n)?;
             match ty(x).shape[..] {
                 [rows, lanes] if heads > 0 && lanes % heads == 0 => {
                     made(vec![heads, rows, lanes / heads], ty(x).elem)
@@ -236,9 +257,42 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
             [heads, rows, lanes] => made(vec![rows, heads * lanes], ty(x).elem),
             _ => Err(format!("{} has no heads", ty(x))),
         },
+        Node::Split([x, n]) => {
+            let parts = count(graph, *n)?;
+            let lanes = ty(x).last();
+            if ty(x).rank() == 0 || parts == 0 || lanes % parts != 0 {
+                return Err(format!("{} does not divide into {parts} parts", ty(x)));
+            }
+            let shape = [ty(x).lead(1), &[parts, lanes / parts]].concat();
+            made(shape, ty(x).elem)
+        }
+        Node::Join([x]) => match ty(x).shape[..] {
+            [.., parts, lanes] => made([ty(x).lead(2), &[parts * lanes]].concat(), ty(x).elem),
+            _ => Err(format!("{} has no parts", ty(x))),
+        },
+        Node::Swap([x]) => match ty(x).shape[..] {
+            [a, b, c] => made(vec![b, a, c], ty(x).elem),
+            _ => Err(format!("{} has not three dimensions", ty(x))),
+        },
+        Node::Lanes([x, start, n]) => {
+            let (start, n) = (count(graph, *start)?, count(graph, *n)?);
+            match ty(x).rank() > 0 && n > 0 && start + n <= ty(x).last() {
+                true => made(with_last(&ty(x).shape, n), ty(x).elem),
+                false => Err(format!("{} has no {n} lanes from {start}", ty(x))),
+            }
+        }
         Node::Matmul([a, b]) => product(ty(a), &swapped(&ty(b).shape)),
         Node::Pass([x, w]) => product(ty(x), &ty(w).shape),
     }
+}
+
+/// The number of a class that is a count.
+fn count(graph: &Graph, id: Id) -> Result<usize, String> {
+    let counted = graph[id].iter().find_map(|n| match n {
+        Node::Count(c) => Some(c.0),
+        _ => None,
+    });
+    counted.ok_or_else(|| "what should be a count is none".into())
 }
 
 /// Rows of `a` by the rows of `w`.
@@ -283,10 +337,7 @@ pub(super) mod tests {
                 non_negative: words[0] == "scale",
             }
         };
-        let mut graph = Graph::new(Region {
-            leaves: leaves.split(',').map(leaf).collect(),
-            unsound: None,
-        });
+        let mut graph = Graph::new(Region::new(leaves.split(',').map(leaf).collect()));
         let roots = terms.map(|text| {
             let term: RecExpr<Node> = text.parse().unwrap();
             graph.add_expr(&term)
@@ -305,6 +356,12 @@ pub(super) mod tests {
     fn types_follow_the_operations() {
         for (leaves, term, ty) in [
             ("f32 2x1x5, f32 3x1", "(add v0 v1)", "tensor<2x3x5xf32>"),
+            ("f32 4x6", "(split v0 2)", "tensor<4x2x3xf32>"),
+            ("f32 4x2x3", "(join v0)", "tensor<4x6xf32>"),
+            ("f32 4x2x3", "(swap v0)", "tensor<2x4x3xf32>"),
+            ("f32 4x6", "(lanes v0 2 3)", "tensor<4x3xf32>"),
+            ("f32 2x4x6", "(softmax v0)", "tensor<2x4x6xf32>"),
+            ("f32 4x6", "(variance v0)", "tensor<4x1xf32>"),
             ("i8 4x7, i8 7x3", "(matmul v0 v1)", "tensor<4x3xi32>"),
             ("f16 2x4x7, f16 2x3x7", "(pass v0 v1)", "tensor<2x4x3xf32>"),
             ("i8 4x7", "(lane-sum v0)", "tensor<4x1xi32>"),
@@ -335,6 +392,10 @@ pub(super) mod tests {
             ("f32 5", "(max-rows v0)", "no rows"),
             ("f32 4x6", "(heads v0 4)", "does not divide into 4 heads"),
             ("f32 4x6", "(merge v0)", "has no heads"),
+            ("f32 4x6", "(split v0 4)", "does not divide into 4 parts"),
+            ("f32 6", "(join v0)", "has no parts"),
+            ("f32 4x6", "(swap v0)", "has not three dimensions"),
+            ("f32 4x6", "(lanes v0 4 3)", "has no 3 lanes from 4"),
             ("f32 4x6", "v1", "no such leaf"),
         ] {
             let found = graph(leaves, [term]).0.analysis.unsound;

@@ -110,14 +110,23 @@ mod node {
         "cast-f16" = CastF16([Id; 1]),
         "cast-f32" = CastF32([Id; 1]),
 
-        // Layout: swap the last two dimensions; lanes to heads and back.
+        // Layout: swap the last two dimensions; lanes to heads and back, whole or by halves: lanes apart and together,
+        // the first two dimensions swapped; consecutive lanes: start, count.
         "t" = Transpose([Id; 1]),
         "heads" = Heads([Id; 2]),
         "merge" = Merge([Id; 1]),
+        "split" = Split([Id; 2]),
+        "join" = Join([Id; 1]),
+        "swap" = Swap([Id; 1]),
+        "lanes" = Lanes([Id; 3]),
 
         // Functions that rules recognise.
         "gelu-erf" = GeluErf([Id; 1]),
         "gelu-tanh" = GeluTanh([Id; 1]),
+        "gelu-sigmoid" = GeluSigmoid([Id; 1]),
+        "softmax" = Softmax([Id; 1]),
+        "mean" = Mean([Id; 1]),
+        "variance" = Variance([Id; 1]),
         "layer-norm" = LayerNorm([Id; 4]),
 
         // What the chip has: rows of the first through the second installed row by row; the maximum over rows; the

@@ -7,28 +7,33 @@
 
 pub mod cost;
 pub mod decode;
+pub mod explain;
 pub mod extract;
 pub mod facts;
 pub mod language;
+pub mod proof;
 pub mod region;
 pub mod rules;
 pub mod saturate;
+pub mod scheduler;
 pub mod value;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use tspc_ir::eval::{Array, Data};
-use tspc_ir::{Diagnostic, Dialect, Loc, Module, Place, Value};
+use tspc_ir::{Diagnostic, Dialect, Loc, Module, Op, Place, Value};
 use tspc_machine::Machine;
 
 use crate::pass::{Context, OptionDef, Options, PassDef};
 
 use cost::Cost;
 use decode::pipelines::Room;
-use decode::plan::NodeId;
+use decode::plan::{NodeId, Plan};
 use decode::terms::{Bound, Decoder, Instance};
 use facts::Role;
 use region::{Encoded, Encoder, cut};
+use rules::Class;
 use saturate::{Settings, Solved, Statistics, solve};
 
 /// The pass.
@@ -47,6 +52,19 @@ pub const PASS: PassDef = PassDef {
             sentence: "E-nodes of a region, at most; 20000 by default.",
         },
         OptionDef {
+            name: "fast-math",
+            sentence: "Classes of error that rules may make, joined by +: statistics, gelu-tanh, gelu-sigmoid, row-max, \
+                       halves; or none, or default, which is all but gelu-sigmoid.",
+        },
+        OptionDef {
+            name: "without",
+            sentence: "Groups of rules that are not used, joined by +.",
+        },
+        OptionDef {
+            name: "fuel",
+            sentence: "Rewrites to apply in the whole module, in order, then stop; all by default.",
+        },
+        OptionDef {
             name: "operations",
             sentence: "Per-lane operations of a pipeline, at most; by default what the VXM holds.",
         },
@@ -55,27 +73,82 @@ pub const PASS: PassDef = PassDef {
 };
 
 fn run(module: Module, context: &Context, options: &Options) -> Result<Module, Vec<Diagnostic>> {
-    let number = |name: &str, default: usize| match options.get(name).map(str::parse::<usize>) {
-        None => Ok(default),
-        Some(Ok(n)) if n > 0 => Ok(n),
-        Some(_) => {
-            let why = format!("option {name} should be a whole number above 0");
-            Err(vec![Diagnostic::new(why, Place::named(PASS.name))])
-        }
-    };
-    let default = Settings::default();
-    let settings = Settings {
-        iterations: number("iterations", default.iterations)?,
-        nodes: number("nodes", default.nodes)?,
-        ..default
-    };
-    let room = Room::of(&context.machine);
-    let room = Room {
-        operations: number("operations", room.operations)?,
-        ..room
-    };
+    let (settings, room) = configure(&context.machine, options).map_err(|d| vec![d])?;
     let fused = fuse(&module, &context.machine, &settings, room).map_err(|d| vec![d])?;
     Ok(fused.0)
+}
+
+/// What options of the pass say.
+pub fn configure(machine: &Machine, options: &Options) -> Result<(Settings, Room), Diagnostic> {
+    let number = |name: &str, least: usize| match options.get(name).map(str::parse::<usize>) {
+        None => Ok(None),
+        Some(Ok(n)) if n >= least => Ok(Some(n)),
+        Some(_) => {
+            let bound = if least == 0 { "" } else { " above 0" };
+            let why = format!("option {name} should be a whole number{bound}");
+            Err(Diagnostic::new(why, Place::named(PASS.name)))
+        }
+    };
+    let named = |name: &str, why: String| {
+        Diagnostic::new(format!("option {name}: {why}"), Place::named(PASS.name))
+    };
+    let (default, room) = (Settings::default(), Room::of(machine));
+    let classes = match options.get("fast-math") {
+        Some(text) => Class::parse(text).map_err(|why| named("fast-math", why))?,
+        None => default.classes.clone(),
+    };
+    let without = match options.get("without") {
+        Some(text) => rules::parse_groups(text).map_err(|why| named("without", why))?,
+        None => default.without.clone(),
+    };
+    let settings = Settings {
+        iterations: number("iterations", 1)?.unwrap_or(default.iterations),
+        nodes: number("nodes", 1)?.unwrap_or(default.nodes),
+        fuel: number("fuel", 0)?,
+        classes,
+        without,
+    };
+    let operations = number("operations", 1)?.unwrap_or(room.operations);
+    Ok((settings, Room { operations, ..room }))
+}
+
+/// A region of a module.
+pub struct Part {
+    /// Its ops.
+    pub ops: Vec<Op>,
+    /// Its term.
+    pub encoded: Encoded,
+    /// Which of the distinct terms that is, in order of appearance.
+    pub which: usize,
+}
+
+impl Part {
+    /// Its last op, as a place.
+    fn refuse(&self, source: &Module, why: String) -> Diagnostic {
+        let op = self.ops.last().expect("a region has ops");
+        Diagnostic::new(format!("e-graph: {why}"), source.place(*op))
+    }
+}
+
+/// The regions that compute something.
+pub fn parts(source: &Module) -> Result<Vec<Part>, Diagnostic> {
+    let encoder = Encoder::new(source);
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut parts = Vec::new();
+    for ops in cut(source) {
+        let encoded = encoder.encode(&ops)?;
+        if encoded.roots.is_empty() {
+            continue;
+        }
+        let next = known.len();
+        let which = *known.entry(encoded.key()).or_insert(next);
+        parts.push(Part {
+            ops,
+            encoded,
+            which,
+        });
+    }
+    Ok(parts)
 }
 
 /// Rewrites a module; what happened is listed per distinct region, in order of appearance.
@@ -87,35 +160,51 @@ pub fn fuse(
 ) -> Result<(Module, Vec<Statistics>), Diagnostic> {
     let rules: Vec<_> = rules::all().collect();
     let cost = Cost::new(machine);
-    let encoder = Encoder::new(source);
+    let mut settings = settings.clone();
+    let parts = parts(source)?;
     let mut solved: Vec<Solved> = Vec::new();
-    let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    let mut decoder = Decoder::new(machine);
-    let mut nodes: BTreeMap<Value, NodeId> = BTreeMap::new();
-    for region in cut(source) {
-        let encoded = encoder.encode(&region)?;
-        if encoded.roots.is_empty() {
+    for part in &parts {
+        if let Some(known) = solved.get_mut(part.which) {
+            known.statistics.instances += 1;
             continue;
         }
-        let which = match known.get(&encoded.key()) {
-            Some(&i) => {
-                solved[i].statistics.instances += 1;
-                i
-            }
-            None => {
-                let made = solve(&encoded, &rules, &cost, settings).map_err(|why| {
-                    let op = region.last().expect("a region has ops");
-                    Diagnostic::new(format!("e-graph: {why}"), source.place(*op))
-                })?;
-                solved.push(made);
-                known.insert(encoded.key(), solved.len() - 1);
-                solved.len() - 1
-            }
-        };
-        let found = &solved[which];
-        let instance = instance(source, &encoded, found, &nodes)?;
-        let made = decoder.decode(&instance, &found.term.roots)?;
+        let made = solve(&part.encoded, &rules, &cost, &settings)
+            .map_err(|why| part.refuse(source, why))?;
+        settings.spend(made.statistics.rewrites());
+        solved.push(made);
+    }
+    let planned = plan(source, machine, &parts, &solved)?;
+    let module = decode::emit::emit(&planned.plan, source, &planned.outputs, room)?;
+    let statistics = solved.into_iter().map(|s| s.statistics).collect();
+    Ok((module, statistics))
+}
+
+/// A decoded module whose pipelines are not yet formed.
+pub struct Planned {
+    /// Views, passes and operations.
+    pub plan: Plan,
+    /// The outputs, in order.
+    pub outputs: Vec<NodeId>,
+    /// Per region and node of its term, what was planned for the node alone.
+    pub spans: Vec<Vec<Range<usize>>>,
+}
+
+/// Decodes the regions of a module, each with the term that was found for its like.
+pub fn plan(
+    source: &Module,
+    machine: &Machine,
+    parts: &[Part],
+    solved: &[Solved],
+) -> Result<Planned, Diagnostic> {
+    let mut decoder = Decoder::new(machine);
+    let mut nodes: BTreeMap<Value, NodeId> = BTreeMap::new();
+    let mut spans = Vec::new();
+    for part in parts {
+        let (encoded, found) = (&part.encoded, &solved[part.which]);
+        let instance = instance(source, encoded, found, &nodes)?;
+        let (made, of) = decoder.decode(&instance, &found.term.roots)?;
         nodes.extend(encoded.roots.iter().map(|(v, _)| *v).zip(made));
+        spans.push(of);
     }
     let outputs = source
         .outputs()
@@ -126,9 +215,11 @@ pub fn fuse(
             nodes.get(&v).copied().ok_or_else(missing)
         })
         .collect::<Result<Vec<NodeId>, Diagnostic>>()?;
-    let module = decode::emit::emit(&decoder.plan, source, &outputs, room)?;
-    let statistics = solved.into_iter().map(|s| s.statistics).collect();
-    Ok((module, statistics))
+    Ok(Planned {
+        plan: decoder.plan,
+        outputs,
+        spans,
+    })
 }
 
 /// A solved term with the leaves and places of one region.

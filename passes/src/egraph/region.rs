@@ -3,6 +3,7 @@
 //! In an encoder those are the residual streams: one region per attention block and one per feed-forward block. Two
 //! regions with the same term up to the content of constants are saturated once.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use egg::{Id, RecExpr};
@@ -23,6 +24,8 @@ pub struct Encoded {
     pub roots: Vec<(Value, Id)>,
     /// What each leaf stands for.
     pub leaves: Vec<(Value, LeafFacts)>,
+    /// The node of each value; a view that is half of a layout has none.
+    pub of: BTreeMap<Value, Id>,
 }
 
 impl Encoded {
@@ -146,6 +149,7 @@ impl<'m> Encoder<'m> {
             ops: building.ops,
             roots,
             leaves: building.leaves,
+            of: building.of,
         })
     }
 }
@@ -226,16 +230,48 @@ impl Building<'_> {
         }
     }
 
+    /// Operands of a commutative operation in one order: numbers last, other constants before them; then the wider
+    /// first; of two alike the one that is computed here, and computed last.
+    fn ordered(&self, op: Op, ids: &mut [Id]) {
+        let data = &self.module[op];
+        let commutes = matches!(
+            data.opcode,
+            Opcode::TensorAdd | Opcode::TensorMul | Opcode::TensorMax | Opcode::TensorMin
+        );
+        let (&[a, b], &mut [x, y]) = (&data.operands[..], &mut *ids) else {
+            return;
+        };
+        let rank = |v: Value, id: Id| {
+            let (kind, leaf) = match &self.term[id] {
+                Node::Scalar(_) => (2, true),
+                Node::Leaf(Leaf(i)) => {
+                    (usize::from(self.leaves[*i].1.role == Role::Constant), true)
+                }
+                _ => (0, false),
+            };
+            (
+                kind,
+                Reverse(self.module.ty(v).elements()),
+                leaf,
+                Reverse(id),
+            )
+        };
+        if commutes && rank(a, x) > rank(b, y) {
+            ids.swap(0, 1);
+        }
+    }
+
     fn op(&mut self, op: Op, inside: &BTreeSet<Op>) -> Result<Id, Diagnostic> {
         let data = &self.module[op];
         if let Some(id) = self.view(op, inside)? {
             return Ok(id);
         }
-        let ids = data
+        let mut ids = data
             .operands
             .iter()
             .map(|&v| self.value(v, inside))
             .collect::<Result<Vec<Id>, _>>()?;
+        self.ordered(op, &mut ids);
         let node = self.node(op, &ids).map_err(|why| {
             let name = data.opcode.def().name;
             Diagnostic::new(format!("{name}: {why}"), self.module.place(op))
@@ -243,7 +279,7 @@ impl Building<'_> {
         Ok(self.add(node, Some(op)))
     }
 
-    fn node(&self, op: Op, ids: &[Id]) -> Result<Node, String> {
+    fn node(&mut self, op: Op, ids: &[Id]) -> Result<Node, String> {
         let data = &self.module[op];
         let one = || [ids[0]];
         let two = || [ids[0], ids[1]];
@@ -263,6 +299,7 @@ impl Building<'_> {
             Opcode::TensorRsqrt => Node::Rsqrt(one()),
             Opcode::TensorGelu if data.attrs.sym("form")? == "erf" => Node::GeluErf(one()),
             Opcode::TensorGelu => Node::GeluTanh(one()),
+            Opcode::TensorSoftmax => Node::Softmax(one()),
             Opcode::TensorQuantize if data.attrs.elem("elem")? == Elem::I8 => {
                 Node::Quantize([ids[0], ids[1], ids[2]])
             }
@@ -279,6 +316,23 @@ impl Building<'_> {
                     (true, _) => Node::MaxLast(one()),
                     (false, _) => return Err("expected a reduction of the last dimension".into()),
                 }
+            }
+            Opcode::TensorLayerNorm => {
+                let eps = self.add(Node::Scalar(Scalar::from(data.attrs.f32("eps")?)), None);
+                Node::LayerNorm([ids[0], ids[1], ids[2], eps])
+            }
+            Opcode::TensorSlice => {
+                let (x, y) = (
+                    self.module.ty(data.operands[0]),
+                    self.module.ty(data.results[0]),
+                );
+                if x.lead(1) != y.lead(1) {
+                    return Err("expected a slice of the last dimension".into());
+                }
+                let start = data.attrs.sizes("starts")?.last().copied().unwrap_or(0);
+                let start = self.add(Node::Count(Count(start)), None);
+                let count = self.add(Node::Count(Count(y.last())), None);
+                Node::Lanes([ids[0], start, count])
             }
             _ => return Err("the e-graph has no such operation".into()),
         })
@@ -314,6 +368,10 @@ impl Building<'_> {
                         _ => Some(self.add(Node::Transpose([heads]), Some(op))),
                     });
                 }
+                if perm == [1, 0, 2] {
+                    let inner = self.value(x, inside)?;
+                    return Ok(Some(self.add(Node::Swap([inner]), Some(op))));
+                }
                 let n = perm.len();
                 let mut swap: Vec<usize> = (0..n).collect();
                 if n >= 2 {
@@ -343,10 +401,22 @@ impl Building<'_> {
                         let inner = self.value(module[transpose].operands[0], inside)?;
                         Ok(Some(self.add(Node::Merge([inner]), Some(op))))
                     }
-                    None => refuse(
-                        "expected heads [S, heads, d], transposed from [heads, S, d], side by side in \
-                        [S, heads·d]",
-                    ),
+                    None => {
+                        let (from, to) = (module.ty(x), module.ty(data.results[0]));
+                        let inner = self.value(x, inside)?;
+                        if from.rank() == to.rank() + 1 && from.lead(2) == to.lead(1) {
+                            return Ok(Some(self.add(Node::Join([inner]), Some(op))));
+                        }
+                        if from.rank() + 1 == to.rank() && from.lead(1) == to.lead(2) {
+                            let parts = to.shape[to.rank() - 2];
+                            let count = self.add(Node::Count(Count(parts)), None);
+                            return Ok(Some(self.add(Node::Split([inner, count]), Some(op))));
+                        }
+                        refuse(
+                            "expected the lanes to become heads [S, heads, d], or such heads to lie side by side \
+                            in [S, heads·d]",
+                        )
+                    }
                 }
             }
             _ => Ok(None),

@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-use egg::{Id, Runner, SimpleScheduler, StopReason};
+use egg::{Id, Runner, StopReason};
 
 use super::cost::Cost;
 use super::extract::{Term, extract};
 use super::facts::{Facts, Graph, Region};
+use super::language::Node;
 use super::region::Encoded;
 use super::rules::{Class, Rule};
+use super::scheduler::{Fueled, Log};
 
 /// Limits and what rules may change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +23,10 @@ pub struct Settings {
     pub nodes: usize,
     /// Classes of rules that are used.
     pub classes: Vec<Class>,
+    /// Groups of rules that are not used.
+    pub without: Vec<&'static str>,
+    /// Rewrites that may be applied in the whole module, in order; `None`: all.
+    pub fuel: Option<usize>,
 }
 
 impl Default for Settings {
@@ -28,13 +34,22 @@ impl Default for Settings {
         Settings {
             iterations: 30,
             nodes: 20_000,
-            classes: vec![
-                Class::Exact,
-                Class::Rounding,
-                Class::Statistics,
-                Class::GeluTanh,
-            ],
+            classes: Class::allowed(&Class::DEFAULT),
+            without: Vec::new(),
+            fuel: None,
         }
+    }
+}
+
+impl Settings {
+    /// Whether a rule is used.
+    pub fn uses(&self, rule: &Rule) -> bool {
+        self.classes.contains(&rule.class) && !self.without.contains(&rule.group)
+    }
+
+    /// Takes the fuel of rewrites that were applied.
+    pub fn spend(&mut self, rewrites: usize) {
+        self.fuel = self.fuel.map(|fuel| fuel.saturating_sub(rewrites));
     }
 }
 
@@ -55,8 +70,17 @@ pub struct Statistics {
     pub stop: String,
     /// Applications of each rule that did something, in the order of the table.
     pub applied: Vec<(&'static str, usize)>,
+    /// Matches of each rule that matched, over all rounds; most of them say again what is known.
+    pub matched: Vec<(&'static str, usize)>,
     /// Cost of the extracted term, in cycles.
     pub cost: u64,
+}
+
+impl Statistics {
+    /// How many rewrites were applied.
+    pub fn rewrites(&self) -> usize {
+        self.applied.iter().map(|(_, n)| n).sum()
+    }
 }
 
 /// A region's extracted term.
@@ -72,18 +96,43 @@ pub struct Solved {
     pub statistics: Statistics,
 }
 
-/// Saturates and extracts. The error is a sentence.
-pub fn solve(
+/// A saturated e-graph.
+pub struct Saturated<'r> {
+    /// The run.
+    pub runner: Runner<Node, Region>,
+    /// The class of each node of the term.
+    pub ids: Vec<Id>,
+    /// The rules that were used.
+    pub used: Vec<&'r Rule>,
+    /// What was applied, in order.
+    pub log: Log,
+}
+
+impl Saturated<'_> {
+    /// Whether nothing more could be added, and why it stopped.
+    pub fn stop(&self) -> (bool, String) {
+        let stop = &self.runner.stop_reason;
+        match stop {
+            _ if self.log.starved => (false, format!("Fuel({})", self.log.applied.len())),
+            Some(StopReason::Saturated) => (true, "Saturated".into()),
+            Some(other) => (false, format!("{other:?}")),
+            None => (false, "NotRun".into()),
+        }
+    }
+}
+
+/// Saturates; with `explained`, the e-graph can say afterwards why two terms are equal. The error is a sentence.
+pub fn saturate<'r>(
     encoded: &Encoded,
-    rules: &[&'static Rule],
-    cost: &Cost,
+    rules: &[&'r Rule],
     settings: &Settings,
-) -> Result<Solved, String> {
-    let analysis = Region {
-        leaves: encoded.leaves.iter().map(|(_, l)| l.clone()).collect(),
-        unsound: None,
-    };
+    explained: bool,
+) -> Result<Saturated<'r>, String> {
+    let analysis = Region::new(encoded.leaves.iter().map(|(_, l)| l.clone()).collect());
     let mut graph = Graph::new(analysis);
+    if explained {
+        graph = graph.with_explanations_enabled();
+    }
     let mut ids: Vec<Id> = Vec::new();
     for node in encoded.term.as_ref() {
         let node = egg::Language::map_children(node.clone(), |c| ids[usize::from(c)]);
@@ -93,23 +142,51 @@ pub fn solve(
     if let Some(why) = &graph.analysis.unsound {
         return Err(why.clone());
     }
-    let used: Vec<&Rule> = rules
-        .iter()
-        .copied()
-        .filter(|r| settings.classes.contains(&r.class))
-        .collect();
+    let used: Vec<&Rule> = rules.iter().copied().filter(|r| settings.uses(r)).collect();
     let compiled: Vec<_> = used.iter().map(|r| r.compile()).collect();
+    let (scheduler, log) = Fueled::new(settings.fuel);
     let runner = Runner::default()
         .with_egraph(graph)
-        .with_scheduler(SimpleScheduler)
+        .with_scheduler(scheduler)
         .with_iter_limit(settings.iterations)
         .with_node_limit(settings.nodes)
         .with_time_limit(Duration::MAX)
         .run(&compiled);
-    let graph = &runner.egraph;
-    if let Some(why) = &graph.analysis.unsound {
+    if let Some(why) = &runner.egraph.analysis.unsound {
         return Err(format!("a rule is unsound: {why}"));
     }
+    let log = log.take();
+    Ok(Saturated {
+        runner,
+        ids,
+        used,
+        log,
+    })
+}
+
+/// Saturates and extracts. The error is a sentence.
+pub fn solve(
+    encoded: &Encoded,
+    rules: &[&'static Rule],
+    cost: &Cost,
+    settings: &Settings,
+) -> Result<Solved, String> {
+    choose(encoded, &saturate(encoded, rules, settings, false)?, cost)
+}
+
+/// Extracts. The error is a sentence.
+pub fn choose(
+    encoded: &Encoded,
+    saturated: &Saturated<'static>,
+    cost: &Cost,
+) -> Result<Solved, String> {
+    let Saturated {
+        runner,
+        ids,
+        used,
+        log,
+    } = saturated;
+    let graph = &runner.egraph;
     let roots: Vec<Id> = encoded
         .roots
         .iter()
@@ -126,28 +203,21 @@ pub fn solve(
         .iter()
         .map(|&c| graph[c].data.clone())
         .collect();
-    let origins = origins(graph, &ids, &term);
-    let applied = |rule: &Rule| {
-        let name = egg::Symbol::from(rule.name);
-        let count = |i: &egg::Iteration<()>| i.applied.get(&name).copied().unwrap_or(0);
-        (rule.name, runner.iterations.iter().map(count).sum())
+    let origins = origins(graph, ids, &term);
+    let per_rule = |count: &dyn Fn(egg::Symbol) -> usize| {
+        let counted = used.iter().map(|r| (r.name, count(r.name.into())));
+        counted.filter(|(_, n)| *n > 0).collect()
     };
-    let stop = runner
-        .stop_reason
-        .clone()
-        .unwrap_or(StopReason::Other("not run".into()));
+    let (saturated, stop) = saturated.stop();
     let statistics = Statistics {
         instances: 1,
         iterations: runner.iterations.len(),
         nodes: graph.total_number_of_nodes(),
         classes: graph.number_of_classes(),
-        saturated: matches!(stop, StopReason::Saturated),
-        stop: format!("{stop:?}"),
-        applied: used
-            .iter()
-            .map(|r| applied(r))
-            .filter(|(_, n): &(_, usize)| *n > 0)
-            .collect(),
+        saturated,
+        stop,
+        applied: per_rule(&|rule| log.applied.iter().filter(|(r, _)| *r == rule).count()),
+        matched: per_rule(&|rule| log.matched.get(&rule).copied().unwrap_or(0)),
         cost: term.cost,
     };
     Ok(Solved {

@@ -119,6 +119,23 @@ impl Writer {
                 }
                 _ => return self.refuse("epsilon is no number"),
             },
+            // x·σ(1.702x), with σ(z) = ½(1 + tanh(z/2)).
+            Node::GeluSigmoid(_) => {
+                let inner = self.scaled(x[0], 0.851)?;
+                let tanh = self.op(Opcode::TensorTanh, &[inner], &[])?;
+                let one = self.number(1.0)?;
+                let sum = self.op(Opcode::TensorAdd, &[tanh, one], &[])?;
+                let product = self.op(Opcode::TensorMul, &[sum, x[0]], &[])?;
+                return self.scaled(product, 0.5);
+            }
+            Node::Softmax(_) => simple(Opcode::TensorSoftmax),
+            Node::Mean(_) => return self.mean(x[0]),
+            Node::Variance(_) => {
+                let mean = self.mean(x[0])?;
+                let centred = self.op(Opcode::TensorSub, &[x[0], mean], &[])?;
+                let square = self.op(Opcode::TensorMul, &[centred, centred], &[])?;
+                return self.mean(square);
+            }
             Node::SumLast(_) => return self.reduce(x[0], 0, "sum"),
             Node::MaxLast(_) => return self.reduce(x[0], 0, "max"),
             Node::MaxRows(_) => return self.reduce(x[0], 1, "max"),
@@ -138,6 +155,37 @@ impl Writer {
                 }
                 _ => return self.refuse("no heads to be merged"),
             },
+            Node::Split(_) => match (operands[0].shape.split_last(), &operands[1].data) {
+                (Some((lanes, lead)), Data::I32(n)) if n.len() == 1 && n[0] > 0 => {
+                    let parts = n[0] as usize;
+                    let shape = [lead, &[parts, lanes / parts]].concat();
+                    return self.reshaped(x[0], &shape);
+                }
+                _ => return self.refuse("no lanes to be divided"),
+            },
+            Node::Join(_) => match &operands[0].shape[..] {
+                [lead @ .., parts, lanes] => {
+                    let shape = [lead, &[parts * lanes]].concat();
+                    return self.reshaped(x[0], &shape);
+                }
+                _ => return self.refuse("no parts to be joined"),
+            },
+            Node::Swap(_) => return self.permuted(x[0], &[1, 0, 2]),
+            Node::Lanes(_) => match (&operands[1].data, &operands[2].data) {
+                (Data::I32(start), Data::I32(count)) if start.len() == 1 && count.len() == 1 => {
+                    let mut starts = vec![0; operands[0].shape.len()];
+                    let mut sizes = operands[0].shape.clone();
+                    if let (Some(first), Some(size)) = (starts.last_mut(), sizes.last_mut()) {
+                        (*first, *size) = (start[0] as usize, count[0] as usize);
+                    }
+                    let attrs = [
+                        ("starts", Attr::sizes(&starts)),
+                        ("sizes", Attr::sizes(&sizes)),
+                    ];
+                    return self.op(Opcode::TensorSlice, &x[..1], &attrs);
+                }
+                _ => return self.refuse("lanes are not counted"),
+            },
             Node::Pass(_) => {
                 let w = self.transposed(x[1])?;
                 return self.op(Opcode::TensorMatmul, &[x[0], w], &[]);
@@ -152,6 +200,26 @@ impl Writer {
             }
         };
         self.op(opcode, x, &attrs)
+    }
+
+    fn number(&mut self, x: f32) -> Written {
+        match tspc_ir::ConstData::f32s(&[], &[x]) {
+            Ok(data) => self.b.constant_op(Opcode::TensorConstant, data, self.loc),
+            Err(why) => self.refuse(&why),
+        }
+    }
+
+    fn scaled(&mut self, x: Value, by: f32) -> Written {
+        let by = self.number(by)?;
+        self.op(Opcode::TensorMul, &[x, by], &[])
+    }
+
+    /// The mean over the last dimension.
+    fn mean(&mut self, x: Value) -> Written {
+        let width = self.b.ty(x).last() as f32;
+        let sum = self.reduce(x, 0, "sum")?;
+        let width = self.number(width)?;
+        self.op(Opcode::TensorDiv, &[sum, width], &[])
     }
 
     /// A column of ones that lanes of this type meet.

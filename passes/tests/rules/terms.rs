@@ -39,10 +39,7 @@ pub fn leaves(text: &str) -> Vec<(LeafFacts, f32)> {
 
 /// The e-graph of a term over leaves, and the term's class.
 pub fn graph(leaves: &[(LeafFacts, f32)], term: &RecExpr<Node>) -> (Graph, Id) {
-    let mut graph = Graph::new(Region {
-        leaves: leaves.iter().map(|(l, _)| l.clone()).collect(),
-        unsound: None,
-    });
+    let mut graph = Graph::new(Region::new(leaves.iter().map(|(l, _)| l.clone()).collect()));
     let root = graph.add_expr(term);
     graph.rebuild();
     assert_eq!(graph.analysis.unsound, None, "{term}");

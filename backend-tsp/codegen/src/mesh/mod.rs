@@ -211,17 +211,22 @@ pub fn place(chain: &Chain, machine: &Machine, limit: usize) -> Result<Vec<Templ
     }
     let mut templates: Vec<Template> = Vec::new();
     let mut steps = 0;
-    // Half the rows first, so that two chains fit side by side; all rows where half are too few.
-    for rows in [&[0, 1][..], &[2, 3], &[0, 1, 2, 3], &[2, 3, 0, 1]] {
-        if templates.len() >= limit || (rows.len() > 2 && !templates.is_empty()) {
+    for effort in search::EFFORTS {
+        // Half the rows first, so that two chains fit side by side; all rows where half are too few.
+        for rows in [&[0, 1][..], &[2, 3], &[0, 1, 2, 3], &[2, 3, 0, 1]] {
+            if templates.len() >= limit || (rows.len() > 2 && !templates.is_empty()) {
+                break;
+            }
+            if chain.nodes.len() > 4 * rows.len() {
+                continue;
+            }
+            match search::search(&chain, machine, rows, effort) {
+                Ok(template) => templates.push(template),
+                Err(taken) => steps += taken,
+            }
+        }
+        if !templates.is_empty() {
             break;
-        }
-        if chain.nodes.len() > 4 * rows.len() {
-            continue;
-        }
-        match search::search(&chain, machine, rows) {
-            Ok(template) => templates.push(template),
-            Err(taken) => steps += taken,
         }
     }
     if templates.is_empty() {

@@ -11,11 +11,27 @@ use super::{
     WireUse, transcendental,
 };
 
-/// Steps of one try; a search that has gone wrong early seldom recovers, so many short tries in different
-/// orders find more than a long one.
-const TRY: u64 = 1_500;
-/// Rounds of tries, one for each number of copies.
-const ROUNDS: u64 = 60;
+/// How long a search goes on.
+#[derive(Clone, Copy)]
+pub struct Effort {
+    /// Steps of one try.
+    pub steps: u64,
+    /// Rounds of tries, one for each number of copies.
+    pub rounds: u64,
+}
+
+/// A search that has gone wrong early seldom recovers, so many short tries in different orders find more than a long
+/// one; what they do not find, longer ones may.
+pub const EFFORTS: [Effort; 2] = [
+    Effort {
+        steps: 1_500,
+        rounds: 60,
+    },
+    Effort {
+        steps: 20_000,
+        rounds: 30,
+    },
+];
 
 /// Gives every output a node of its own: a result either stays in the mesh or leaves it.
 pub fn with_output_nodes(chain: &Chain) -> Chain {
@@ -101,7 +117,12 @@ struct Search<'a> {
 }
 
 /// A template on the given mesh rows, or the steps that were spent in vain.
-pub fn search(chain: &Chain, machine: &Machine, rows: &[u8]) -> Result<Template, u64> {
+pub fn search(
+    chain: &Chain,
+    machine: &Machine,
+    rows: &[u8],
+    effort: Effort,
+) -> Result<Template, u64> {
     let large = machine.vxm_large_alus.iter().fold(0, |m, a| m | 1 << a);
     let spare = 4 * rows.len() - chain.nodes.len();
     let mut search = Search {
@@ -112,10 +133,10 @@ pub fn search(chain: &Chain, machine: &Machine, rows: &[u8]) -> Result<Template,
         steps: 0,
         limit: 0,
     };
-    for round in 0..ROUNDS {
+    for round in 0..effort.rounds {
         search.alus = order(rows, round);
         for copies in 0..=spare {
-            search.limit = search.steps + TRY;
+            search.limit = search.steps + effort.steps;
             if let Some(state) = search.place(&State::new(chain), 0, copies) {
                 return Ok(state.template(chain, machine));
             }

@@ -41,8 +41,30 @@ pub struct Pipeline {
     pub inputs: BTreeSet<NodeId>,
 }
 
+/// Why an operation cannot join a pipeline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// This operand is not there when the pipeline starts.
+    NotReady(NodeId),
+    /// Other rows or lanes.
+    OtherShape,
+    /// It holds as many operations as there is room for.
+    Operations,
+    /// With it, this many values would enter.
+    Inputs(usize),
+}
+
 /// The pipelines, in an order in which they can run, and for each node the pipeline that it is in.
 pub fn form(plan: &Plan, room: Room) -> (Vec<Pipeline>, Vec<Option<usize>>) {
+    form_telling(plan, room, &mut |_, _, _| {})
+}
+
+/// The same; `told` hears of each operation and pipeline that do not go together, in the order of trial.
+pub fn form_telling(
+    plan: &Plan,
+    room: Room,
+    told: &mut dyn FnMut(NodeId, usize, Refusal),
+) -> (Vec<Pipeline>, Vec<Option<usize>>) {
     let mut pipelines: Vec<Pipeline> = Vec::new();
     let mut of: Vec<Option<usize>> = Vec::new();
     // The first pipeline that may take a node from outside.
@@ -55,25 +77,33 @@ pub fn form(plan: &Plan, room: Room) -> (Vec<Pipeline>, Vec<Option<usize>>) {
             from.push(earliest);
             continue;
         }
+        let admits = |p: usize| {
+            let pipeline: &Pipeline = &pipelines[p];
+            let outside = operands.iter().filter(|n| of[n.0] != Some(p));
+            if let Some(&late) = outside.clone().find(|n| from[n.0] > p) {
+                return Err(Refusal::NotReady(late));
+            }
+            if plan[pipeline.members[0]].ty.shape != node.ty.shape {
+                return Err(Refusal::OtherShape);
+            }
+            if pipeline.members.len() >= room.operations {
+                return Err(Refusal::Operations);
+            }
+            let entering: BTreeSet<_> = pipeline.inputs.iter().chain(outside).collect();
+            match entering.len() <= room.inputs {
+                true => Ok(()),
+                false => Err(Refusal::Inputs(entering.len())),
+            }
+        };
         let mut candidates: BTreeSet<usize> = operands.iter().filter_map(|n| of[n.0]).collect();
         let mut chosen = None;
         while let Some(p) = candidates.pop_last() {
-            let pipeline = &pipelines[p];
-            let outside = operands.iter().filter(|n| of[n.0] != Some(p));
-            let ready = outside.clone().all(|n| from[n.0] <= p);
-            let entering = pipeline
-                .inputs
-                .iter()
-                .chain(outside)
-                .collect::<BTreeSet<_>>();
-            let same = plan[pipeline.members[0]].ty.shape == node.ty.shape;
-            if ready
-                && same
-                && pipeline.members.len() < room.operations
-                && entering.len() <= room.inputs
-            {
-                chosen = Some(p);
-                break;
+            match admits(p) {
+                Ok(()) => {
+                    chosen = Some(p);
+                    break;
+                }
+                Err(refusal) => told(id, p, refusal),
             }
         }
         let p = chosen.unwrap_or_else(|| {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::tile::cuts::dealt;
+
 use tspc_ir::{ConstData, Elem, Kind, Loc, Type};
 
 /// Index of a node.
@@ -67,20 +69,10 @@ pub struct HeadTile {
 }
 
 impl HeadTile {
-    /// The tiles of `lanes` lanes, as start and count: whole heads where they fit, else parts of one.
+    /// The tiles of `lanes` lanes, as start and count: those that the tile pass will make.
     pub fn cuts(self, lanes: usize) -> Vec<(usize, usize)> {
-        let (piece, within) = match self.tile / self.width {
-            0 => (self.tile, self.width),
-            heads => (heads * self.width, lanes),
-        };
-        let starts = (0..lanes).step_by(within.max(1));
-        let cut = |first: usize| {
-            let end = (first + within).min(lanes);
-            (first..end)
-                .step_by(piece)
-                .map(move |s| (s, piece.min(end - s)))
-        };
-        starts.flat_map(cut).collect()
+        let cuts = dealt(lanes / self.width, self.width, self.tile);
+        cuts.into_iter().map(|c| (c.start, c.count)).collect()
     }
 }
 
@@ -155,7 +147,7 @@ pub fn with_rows(mut shape: Vec<usize>) -> Vec<usize> {
 
 impl Plan {
     /// All nodes.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Planned)> {
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Planned)> {
         self.nodes.iter().enumerate().map(|(i, n)| (NodeId(i), n))
     }
 

@@ -4,6 +4,8 @@
 //! formed. A value of one lane that others meet with many (a row's statistics) is computed in all the lanes that are
 //! needed, since a pass through ones gives its sum to every lane for nothing.
 
+use std::ops::Range;
+
 use tspc_ir::eval::{Array, Data};
 use tspc_ir::{ConstData, Diagnostic, Elem, Loc, Place, Type};
 use tspc_machine::Numbers;
@@ -77,8 +79,12 @@ impl<'a> Decoder<'a> {
         (self.numbers.superlanes * self.numbers.lanes_per_superlane) as usize
     }
 
-    /// Decodes a term; the nodes of its roots.
-    pub fn decode(&mut self, instance: &Instance, roots: &[usize]) -> Decoded<Vec<NodeId>> {
+    /// Decodes a term: the nodes of its roots, and per node of the term what was planned for it alone.
+    pub fn decode(
+        &mut self,
+        instance: &Instance,
+        roots: &[usize],
+    ) -> Decoded<(Vec<NodeId>, Vec<Range<usize>>)> {
         let widths = widths(instance, self.lanes());
         let mut term = Term {
             decoder: self,
@@ -86,11 +92,18 @@ impl<'a> Decoder<'a> {
             widths,
             vals: Vec::new(),
         };
+        let mut spans = Vec::new();
         for i in 0..instance.nodes.len() {
+            let start = term.decoder.plan.nodes().len();
             let val = term.node(i)?;
             term.vals.push(val);
+            spans.push(start..term.decoder.plan.nodes().len());
         }
-        roots.iter().map(|&r| term.stored(r)).collect()
+        let roots = roots
+            .iter()
+            .map(|&r| term.stored(r))
+            .collect::<Decoded<_>>()?;
+        Ok((roots, spans))
     }
 }
 

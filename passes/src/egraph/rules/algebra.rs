@@ -1,10 +1,31 @@
-//! Algebra: divisions become what the chip has.
+//! Algebra: divisions become what the chip has, and numbers stand where every spelling puts them: one factor, outside.
 
-use super::Class::Rounding;
+use super::Class::{Exact, Rounding};
+use super::Effect::{Offers, Replaces};
 use super::Right::{Computed, Pattern};
-use super::{Rule, non_negative, scalar};
+use super::{
+    Condition, Rule, alike, computed, constant, non_negative, one_lane, row, scalar, wide,
+};
 
 const GROUP: &str = "algebra";
+
+const OUT: &str = "numbers go outside, where they meet";
+const LAST: &str = "what varies over rows comes before what varies over lanes";
+
+const ALIKE: &[Condition] = &[alike(&["?x", "?s"])];
+
+const fn centred(name: &'static str, left: &'static str) -> Rule {
+    Rule {
+        name,
+        group: GROUP,
+        reason: "sx + (b − sm) = s(x − m) + b, where the statistics of a row are seen",
+        class: Rounding,
+        effect: Replaces,
+        left,
+        right: Pattern("(add (mul (sub ?x ?m) ?s) ?b)"),
+        when: ALIKE,
+    }
+}
 
 pub const RULES: &[Rule] = &[
     Rule {
@@ -12,6 +33,7 @@ pub const RULES: &[Rule] = &[
         group: GROUP,
         reason: "the VXM has no division; a constant's reciprocal is known",
         class: Rounding,
+        effect: Replaces,
         left: "(div ?x ?c)",
         right: Computed {
             pattern: "(mul ?x ?k)",
@@ -21,10 +43,41 @@ pub const RULES: &[Rule] = &[
         when: &[scalar(&["?c"])],
     },
     Rule {
+        name: "times-inverse",
+        group: GROUP,
+        reason: "x·(1/y) is x/y",
+        class: Rounding,
+        effect: Replaces,
+        left: "(mul ?x (div 1.0 ?y))",
+        right: Pattern("(div ?x ?y)"),
+        when: &[],
+    },
+    Rule {
+        name: "inverse-times",
+        group: GROUP,
+        reason: "(1/y)·x is x/y",
+        class: Rounding,
+        effect: Replaces,
+        left: "(mul (div 1.0 ?y) ?x)",
+        right: Pattern("(div ?x ?y)"),
+        when: &[],
+    },
+    Rule {
+        name: "inverse-root",
+        group: GROUP,
+        reason: "1 / sqrt(v) is what rsqrt gives",
+        class: Rounding,
+        effect: Replaces,
+        left: "(div 1.0 (sqrt ?v))",
+        right: Pattern("(rsqrt ?v)"),
+        when: &[],
+    },
+    Rule {
         name: "div-by-root",
         group: GROUP,
         reason: "x / sqrt(v) is one multiplication by what rsqrt gives",
         class: Rounding,
+        effect: Offers,
         left: "(div ?x (sqrt ?v))",
         right: Pattern("(mul ?x (rsqrt ?v))"),
         when: &[],
@@ -34,15 +87,69 @@ pub const RULES: &[Rule] = &[
         group: GROUP,
         reason: "1/x = rsqrt(x)² for x that is not negative (machine.md, VXM: no divide)",
         class: Rounding,
+        effect: Offers,
         left: "(div ?x ?y)",
         right: Pattern("(mul ?x (recip ?y))"),
         when: &[non_negative(&["?y"])],
+    },
+    Rule {
+        name: "negation",
+        group: GROUP,
+        reason: "a sign is a factor like others",
+        class: Exact,
+        effect: Replaces,
+        left: "(neg ?x)",
+        right: Pattern("(mul ?x -1.0)"),
+        when: &[],
+    },
+    Rule {
+        name: "sub-number",
+        group: GROUP,
+        reason: "a number is subtracted by adding its negative",
+        class: Exact,
+        effect: Replaces,
+        left: "(sub ?x ?c)",
+        right: Computed {
+            pattern: "(add ?x ?k)",
+            of: &["?c"],
+            number: |c| Some(-c[0]).filter(|n| n.is_normal()),
+        },
+        when: &[scalar(&["?c"])],
+    },
+    Rule {
+        name: "number-minus",
+        group: GROUP,
+        reason: "(c − x)·a is (x − c)·−a",
+        class: Rounding,
+        effect: Replaces,
+        left: "(mul (sub ?c ?x) ?a)",
+        right: Computed {
+            pattern: "(mul (sub ?x ?c) ?k)",
+            of: &["?a"],
+            number: |a| Some(-a[0]).filter(|n| n.is_normal()),
+        },
+        when: &[scalar(&["?c", "?a"])],
+    },
+    Rule {
+        name: "sub-scaled-row",
+        group: GROUP,
+        reason: "a mask is subtracted by adding its negative",
+        class: Exact,
+        effect: Replaces,
+        left: "(sub ?x (mul ?m ?c))",
+        right: Computed {
+            pattern: "(add ?x (mul ?m ?k))",
+            of: &["?c"],
+            number: |c| Some(-c[0]).filter(|n| n.is_normal()),
+        },
+        when: &[scalar(&["?c"]), row(&["?m"])],
     },
     Rule {
         name: "mul-numbers",
         group: GROUP,
         reason: "two constant factors are one",
         class: Rounding,
+        effect: Replaces,
         left: "(mul (mul ?x ?a) ?b)",
         right: Computed {
             pattern: "(mul ?x ?k)",
@@ -51,4 +158,117 @@ pub const RULES: &[Rule] = &[
         },
         when: &[scalar(&["?a", "?b"])],
     },
+    Rule {
+        name: "number-outside",
+        group: GROUP,
+        reason: OUT,
+        class: Rounding,
+        effect: Replaces,
+        left: "(mul (mul ?x ?c) ?y)",
+        right: Pattern("(mul (mul ?x ?y) ?c)"),
+        when: &[scalar(&["?c"]), alike(&["?x", "?y"])],
+    },
+    Rule {
+        name: "number-outside-right",
+        group: GROUP,
+        reason: OUT,
+        class: Rounding,
+        effect: Replaces,
+        left: "(mul ?y (mul ?x ?c))",
+        right: Pattern("(mul (mul ?y ?x) ?c)"),
+        when: &[scalar(&["?c"]), alike(&["?x", "?y"])],
+    },
+    Rule {
+        name: "factor-number",
+        group: GROUP,
+        reason: "ax + b = a(x + b/a), whose factor goes on outwards",
+        class: Rounding,
+        effect: Replaces,
+        left: "(add (mul ?x ?a) ?b)",
+        right: Computed {
+            pattern: "(mul (add ?x ?k) ?a)",
+            of: &["?a", "?b"],
+            number: |c| Some(c[1] / c[0]).filter(|q| q.is_normal()),
+        },
+        when: &[scalar(&["?a", "?b"]), wide(&["?x"])],
+    },
+    Rule {
+        name: "factor-value",
+        group: GROUP,
+        reason: "yxc + x = (yc + 1)x is one multiplication less",
+        class: Rounding,
+        effect: Replaces,
+        left: "(add (mul (mul ?y ?x) ?c) ?x)",
+        right: Pattern("(mul (add (mul ?y ?c) 1.0) ?x)"),
+        when: &[scalar(&["?c"]), alike(&["?x", "?y"])],
+    },
+    Rule {
+        name: "factor-value-scaled",
+        group: GROUP,
+        reason: "yxa + xb = (y + b/a)xa is one multiplication less",
+        class: Rounding,
+        effect: Replaces,
+        left: "(add (mul (mul ?y ?x) ?a) (mul ?x ?b))",
+        right: Computed {
+            pattern: "(mul (mul (add ?y ?k) ?x) ?a)",
+            of: &["?a", "?b"],
+            number: |c| Some(c[1] / c[0]).filter(|q| q.is_normal()),
+        },
+        when: &[scalar(&["?a", "?b"]), alike(&["?x", "?y"])],
+    },
+    Rule {
+        name: "distribute-over-row",
+        group: GROUP,
+        reason: "the scale of scores may meet the mask before",
+        class: Rounding,
+        effect: Offers,
+        left: "(mul (add ?x ?m) ?c)",
+        right: Pattern("(add (mul ?x ?c) (mul ?m ?c))"),
+        when: &[scalar(&["?c"]), row(&["?m"])],
+    },
+    Rule {
+        name: "factor-scale",
+        group: GROUP,
+        reason: "cx + cy = (x + y)c is one multiplication less",
+        class: Rounding,
+        effect: Offers,
+        left: "(add (mul ?x ?c) (mul ?y ?c))",
+        right: Pattern("(mul (add ?x ?y) ?c)"),
+        when: &[scalar(&["?c"])],
+    },
+    Rule {
+        name: "lanes-last",
+        group: GROUP,
+        reason: LAST,
+        class: Rounding,
+        effect: Offers,
+        left: "(mul ?x (mul ?r ?g))",
+        right: Pattern("(mul (mul ?x ?r) ?g)"),
+        when: &[one_lane(&["?r"]), computed(&["?r"]), constant(&["?g"])],
+    },
+    Rule {
+        name: "lanes-last-inside",
+        group: GROUP,
+        reason: LAST,
+        class: Rounding,
+        effect: Offers,
+        left: "(mul (mul ?r ?g) ?x)",
+        right: Pattern("(mul (mul ?x ?r) ?g)"),
+        when: &[one_lane(&["?r"]), computed(&["?r"]), constant(&["?g"])],
+    },
+    Rule {
+        name: "rows-first",
+        group: GROUP,
+        reason: LAST,
+        class: Rounding,
+        effect: Offers,
+        left: "(mul (mul ?x ?g) ?r)",
+        right: Pattern("(mul (mul ?x ?r) ?g)"),
+        when: &[one_lane(&["?r"]), computed(&["?r"]), constant(&["?g"])],
+    },
+    centred("factor-centred", "(add (mul ?s ?x) (sub ?b (mul ?s ?m)))"),
+    centred(
+        "factor-centred-last",
+        "(add (sub ?b (mul ?s ?m)) (mul ?s ?x))",
+    ),
 ];

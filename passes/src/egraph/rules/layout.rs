@@ -3,8 +3,12 @@
 //! A transposition is pulled out of per-element operations only; it meets its inverse or a constant.
 
 use super::Class::Exact;
+use super::Effect::{Offers, Replaces};
 use super::Right::Pattern;
-use super::{Condition, Rule, computed, matrix, narrow, single};
+use super::{
+    Condition, Rule, as_wide, computed, constant, head_row, input, matrix, narrow, parts, scalar,
+    single,
+};
 
 const fn rule(
     name: &'static str,
@@ -18,13 +22,33 @@ const fn rule(
         group: "layout",
         reason,
         class: Exact,
+        effect: Offers,
         left,
         right: Pattern(right),
         when,
     }
 }
 
+/// A rule whose left side needs no form, since the right one is as good.
+const fn normal(
+    name: &'static str,
+    reason: &'static str,
+    left: &'static str,
+    right: &'static str,
+    when: &'static [Condition],
+) -> Rule {
+    Rule {
+        effect: Replaces,
+        ..rule(name, reason, left, right, when)
+    }
+}
+
 const OUT: &str = "elements do not care where they stand";
+
+const BEFORE: &str =
+    "elements do not care whether heads are apart; before they are, rows are whole";
+const TURNED: &str = "a mask is turned where it enters, which moves no byte of a vector";
+const PARTS: &str = "columns are of their weights";
 
 pub const RULES: &[Rule] = &[
     rule(
@@ -111,5 +135,103 @@ pub const RULES: &[Rule] = &[
         "(mul (t ?x) ?y)",
         "(t (mul ?x ?y))",
         &[single(&["?y"])],
+    ),
+    rule(
+        "push-mul",
+        TURNED,
+        "(t (mul ?m ?c))",
+        "(mul (t ?m) ?c)",
+        &[input(&["?m"]), scalar(&["?c"])],
+    ),
+    rule(
+        "push-add",
+        TURNED,
+        "(t (add ?m ?c))",
+        "(add (t ?m) ?c)",
+        &[input(&["?m"]), scalar(&["?c"])],
+    ),
+    rule(
+        "push-add-mul",
+        TURNED,
+        "(t (mul (add ?m ?a) ?c))",
+        "(mul (add (t ?m) ?a) ?c)",
+        &[input(&["?m"]), scalar(&["?a", "?c"])],
+    ),
+    normal(
+        "turned-product",
+        "(a·bᵀ)ᵀ = b·aᵀ",
+        "(t (matmul ?a (t ?b)))",
+        "(matmul ?b (t ?a))",
+        &[],
+    ),
+    normal(
+        "heads",
+        "lanes apart, heads in front",
+        "(swap (split ?x ?n))",
+        "(heads ?x ?n)",
+        &[],
+    ),
+    normal(
+        "merge",
+        "heads behind, lanes together",
+        "(join (swap ?x))",
+        "(merge ?x)",
+        &[],
+    ),
+    normal(
+        "split-after-add",
+        BEFORE,
+        "(add (split ?x ?n) ?b)",
+        "(split (add ?x (join ?b)) ?n)",
+        &[constant(&["?b"]), parts(&["?b", "?n"])],
+    ),
+    normal(
+        "heads-after-add",
+        BEFORE,
+        "(add (heads ?x ?n) ?b)",
+        "(heads (add ?x (merge ?b)) ?n)",
+        &[constant(&["?b"]), head_row(&["?b", "?n"])],
+    ),
+    normal(
+        "heads-after-scale",
+        BEFORE,
+        "(mul (heads ?x ?n) ?c)",
+        "(heads (mul ?x ?c) ?n)",
+        &[scalar(&["?c"])],
+    ),
+    normal(
+        "heads-after-cast",
+        BEFORE,
+        "(cast-f16 (heads ?x ?n))",
+        "(heads (cast-f16 ?x) ?n)",
+        &[],
+    ),
+    normal(
+        "split-after-cast",
+        BEFORE,
+        "(cast-f16 (split ?x ?n))",
+        "(split (cast-f16 ?x) ?n)",
+        &[],
+    ),
+    normal(
+        "lanes-of-sum",
+        PARTS,
+        "(lanes (add ?x ?b) ?s ?n)",
+        "(add (lanes ?x ?s ?n) (lanes ?b ?s ?n))",
+        &[constant(&["?b"]), as_wide(&["?x", "?b"])],
+    ),
+    normal(
+        "lanes-of-scaled",
+        PARTS,
+        "(lanes (dequantize ?q ?r) ?s ?n)",
+        "(dequantize (lanes ?q ?s ?n) (lanes ?r ?s ?n))",
+        &[as_wide(&["?q", "?r"])],
+    ),
+    normal(
+        "lanes-of-product",
+        PARTS,
+        "(lanes (matmul ?x ?w) ?s ?n)",
+        "(matmul ?x (lanes ?w ?s ?n))",
+        &[constant(&["?w"])],
     ),
 ];

@@ -10,11 +10,11 @@ mod layout;
 mod normalisation;
 mod quantisation;
 
-use egg::{Applier, Id, Pattern, PatternAst, Rewrite, Subst, Symbol, Var};
+use egg::{Applier, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite, Subst, Symbol, Var};
 use tspc_ir::Elem;
 
 use super::facts::{Graph, Region};
-use super::language::{Node, Scalar};
+use super::language::{Count, Node, Scalar};
 
 /// What a rule may change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,13 +27,72 @@ pub enum Class {
     Statistics,
     /// The tanh form of GELU: at most 4.7e-4 off (numerics.md 3.3).
     GeluTanh,
+    /// The sigmoid form of GELU: at most 2.0e-2 off (numerics.md 3.3).
+    GeluSigmoid,
+    /// A softmax written without the row maximum: where its exp overflowed it no longer does.
+    RowMax,
+    /// Where operands are rounded to fp16: before or after a factor.
+    Halves,
+}
+
+impl Class {
+    /// The classes that a user allows or not, by name; the others are what the chip's own arithmetic is.
+    pub const NAMED: [(&'static str, Class); 5] = [
+        ("statistics", Class::Statistics),
+        ("gelu-tanh", Class::GeluTanh),
+        ("gelu-sigmoid", Class::GeluSigmoid),
+        ("row-max", Class::RowMax),
+        ("halves", Class::Halves),
+    ];
+    /// Those that keep the accuracy bounds.
+    pub const DEFAULT: [Class; 4] = [
+        Class::Statistics,
+        Class::GeluTanh,
+        Class::RowMax,
+        Class::Halves,
+    ];
+
+    /// The classes that a text such as `statistics+gelu-tanh`, `none` or `default` allows.
+    pub fn parse(text: &str) -> Result<Vec<Class>, String> {
+        let named: Vec<Class> = match text {
+            "none" => Vec::new(),
+            "default" => Class::DEFAULT.to_vec(),
+            _ => text
+                .split('+')
+                .map(|name| {
+                    let known = Class::NAMED.iter().find(|(n, _)| *n == name);
+                    known.map(|(_, class)| *class).ok_or_else(|| {
+                        let names = Class::NAMED.map(|(n, _)| n).join(", ");
+                        format!("{name:?} should be one of {names}, or all of it none or default")
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Class::allowed(&named))
+    }
+
+    /// These and what is always allowed.
+    pub fn allowed(named: &[Class]) -> Vec<Class> {
+        [&[Class::Exact, Class::Rounding], named].concat()
+    }
+}
+
+/// What a rule does to what it matched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Both sides may be extracted.
+    Offers,
+    /// The right side is never worse, so the left one is not extracted.
+    Replaces,
+    /// The right side is how the chip computes the left one; nothing replaces it.
+    Forms,
 }
 
 /// Whether a condition holds of the classes that its variables stand for.
 pub type Holds = fn(&Graph, &[Id]) -> bool;
 
 /// A side condition on the classes that variables stand for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Condition {
     /// What explanations call it.
     pub name: &'static str,
@@ -44,6 +103,7 @@ pub struct Condition {
 }
 
 /// What a rule makes.
+#[derive(Clone, Copy, Debug)]
 pub enum Right {
     /// A pattern.
     Pattern(&'static str),
@@ -68,6 +128,7 @@ pub enum Right {
 }
 
 /// A rule.
+#[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Its name.
     pub name: &'static str,
@@ -77,6 +138,8 @@ pub struct Rule {
     pub reason: &'static str,
     /// What it may change.
     pub class: Class,
+    /// What it does to what it matched.
+    pub effect: Effect,
     /// What it looks for.
     pub left: &'static str,
     /// What is equal.
@@ -96,6 +159,22 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         activation::RULES,
     ];
     tables.into_iter().flatten()
+}
+
+/// The names of the groups, in order: what an ablation leaves out one by one.
+pub fn groups() -> Vec<&'static str> {
+    let mut names: Vec<&str> = all().map(|r| r.group).collect();
+    names.dedup();
+    names
+}
+
+/// The groups that a text such as `attention+layout` names.
+pub fn parse_groups(text: &str) -> Result<Vec<&'static str>, String> {
+    let group = |name: &str| {
+        let known = groups().into_iter().find(|g| *g == name);
+        known.ok_or_else(|| format!("{name:?} should be one of {}", groups().join(", ")))
+    };
+    text.split('+').map(group).collect()
 }
 
 /// Number known to the compiler.
@@ -122,6 +201,120 @@ pub const fn matrix(on: &'static [&'static str]) -> Condition {
         name: "matrix",
         on,
         holds: |g, ids| ids.iter().all(|&id| g[id].data.ty.rank() >= 2),
+    }
+}
+
+/// Known when the module is compiled.
+pub const fn constant(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "constant",
+        on,
+        holds: |g, ids| ids.iter().all(|&id| g[id].data.constant),
+    }
+}
+
+/// An input of the module.
+pub const fn input(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "input",
+        on,
+        holds: |g, ids| ids.iter().all(|&id| g[id].data.input),
+    }
+}
+
+/// One lane: a number for each row.
+pub const fn one_lane(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "one-lane",
+        on,
+        holds: |g, ids| ids.iter().all(|&id| g[id].data.ty.last() == 1),
+    }
+}
+
+/// Several lanes.
+pub const fn wide(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "wide",
+        on,
+        holds: |g, ids| ids.iter().all(|&id| g[id].data.ty.last() > 1),
+    }
+}
+
+/// Several lanes, one row.
+pub const fn row(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "row",
+        on,
+        holds: |g, ids| {
+            let row = |id: &Id| {
+                let ty = &g[*id].data.ty;
+                ty.last() > 1 && ty.elements() == ty.last()
+            };
+            ids.iter().all(row)
+        },
+    }
+}
+
+/// Computed, of one shape, of several lanes: no factor of one becomes a factor of more elements.
+pub const fn alike(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "alike",
+        on,
+        holds: |g, ids| {
+            let first = &g[ids[0]].data.ty.shape;
+            let alike = |id: &Id| {
+                let data = &g[*id].data;
+                !data.constant && data.ty.last() > 1 && &data.ty.shape == first
+            };
+            ids.iter().all(alike)
+        },
+    }
+}
+
+/// As many lanes.
+pub const fn as_wide(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "as-wide",
+        on,
+        holds: |g, ids| {
+            let last = |id: &Id| g[*id].data.ty.last();
+            ids.iter().all(|id| last(id) == last(&ids[0]))
+        },
+    }
+}
+
+/// `b` has a row for each of `n` parts: on `[b, n]`.
+pub const fn parts(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "parts",
+        on,
+        holds: |g, ids| matches!(g[ids[0]].data.ty.shape[..], [n, _] if counts(g, ids[1], n)),
+    }
+}
+
+/// `b` has one row for each of `n` heads: on `[b, n]`.
+pub const fn head_row(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "head-row",
+        on,
+        holds: |g, ids| matches!(g[ids[0]].data.ty.shape[..], [n, 1, _] if counts(g, ids[1], n)),
+    }
+}
+
+fn counts(g: &Graph, id: Id, n: usize) -> bool {
+    g[id].iter().any(|node| *node == Node::Count(Count(n)))
+}
+
+/// A number within a millionth of the one with these bits.
+pub const fn near<const BITS: u32>(name: &'static str, on: &'static [&'static str]) -> Condition {
+    Condition {
+        name,
+        on,
+        holds: |g, ids| {
+            let wanted = f32::from_bits(BITS);
+            let near = |x: Scalar| (x.value() - wanted).abs() <= 1e-6 * wanted.abs();
+            ids.iter().all(|&id| g[id].data.scalar.is_some_and(near))
+        },
     }
 }
 
@@ -155,14 +348,15 @@ pub const fn non_negative(on: &'static [&'static str]) -> Condition {
     }
 }
 
-/// The number `n` is the width of `x`: on `[x, n]`.
-pub const fn width(on: &'static [&'static str]) -> Condition {
+/// The number `k` is one by the width of `x`, but for its rounding: on `[x, k]`.
+pub const fn inverse_width(on: &'static [&'static str]) -> Condition {
     Condition {
-        name: "width",
+        name: "inverse-width",
         on,
         holds: |g, ids| {
-            let (x, n) = (&g[ids[0]].data, &g[ids[1]].data);
-            n.scalar == Some(Scalar::from(x.ty.last() as f32))
+            let (x, k) = (&g[ids[0]].data, &g[ids[1]].data);
+            let near = |k: Scalar| (k.value() * x.ty.last() as f32 - 1.0).abs() <= 1e-6;
+            k.scalar.is_some_and(near)
         },
     }
 }
@@ -174,11 +368,13 @@ fn variable(name: &str) -> Var {
 /// The number that stands for `?k`, or that the rule does not apply.
 type Number = dyn Fn(&Graph, &Subst) -> Option<Scalar> + Send + Sync;
 
-/// Tests the conditions, adds the number, then does as the pattern says.
+/// Tests the conditions, adds the number, does as the pattern says, then marks what the effect tells.
 struct Guarded {
     when: Vec<(Vec<Var>, Holds)>,
     number: Option<Box<Number>>,
-    pattern: Pattern<Node>,
+    left: Pattern<Node>,
+    right: Pattern<Node>,
+    effect: Effect,
 }
 
 impl Applier<Node, Region> for Guarded {
@@ -197,16 +393,55 @@ impl Applier<Node, Region> for Guarded {
         if !self.when.iter().all(holds) {
             return Vec::new();
         }
-        let Some(number) = &self.number else {
-            return self.pattern.apply_one(graph, class, subst, ast, rule);
-        };
-        let Some(number) = number(graph, subst) else {
-            return Vec::new();
-        };
         let mut subst = subst.clone();
-        subst.insert(variable("?k"), graph.add(Node::Scalar(number)));
-        self.pattern.apply_one(graph, class, &subst, ast, rule)
+        if let Some(number) = &self.number {
+            let Some(number) = number(graph, &subst) else {
+                return Vec::new();
+            };
+            subst.insert(variable("?k"), graph.add(Node::Scalar(number)));
+        }
+        let changed = self.right.apply_one(graph, class, &subst, ast, rule);
+        match self.effect {
+            Effect::Offers => {}
+            Effect::Replaces => {
+                let root = instances(graph, &self.left, &subst).pop();
+                graph.analysis.replaced.extend(root);
+            }
+            Effect::Forms => {
+                let all = instances(graph, &self.right, &subst);
+                graph.analysis.formed.extend(all);
+            }
+        }
+        changed
     }
+}
+
+/// The nodes of a pattern under a substitution, operands first. In the round that finds nothing more every class has
+/// its last name, so that what is marked then is what extraction sees.
+fn instances(graph: &Graph, pattern: &Pattern<Node>, subst: &Subst) -> Vec<Node> {
+    let mut ids: Vec<Option<Id>> = Vec::new();
+    let mut nodes = Vec::new();
+    for node in pattern.ast.as_ref() {
+        let id = match node {
+            ENodeOrVar::Var(v) => Some(graph.find(subst[*v])),
+            ENodeOrVar::ENode(node) => {
+                let known: Option<Vec<Id>> = node
+                    .children()
+                    .iter()
+                    .map(|&c| ids[usize::from(c)])
+                    .collect();
+                known.and_then(|known| {
+                    let mut known = known.into_iter();
+                    let node = node.clone().map_children(|c| known.next().unwrap_or(c));
+                    let id = graph.lookup(node.clone()).map(|id| graph.find(id));
+                    nodes.extend(id.map(|_| node));
+                    id
+                })
+            }
+        };
+        ids.push(id);
+    }
+    nodes
 }
 
 impl Rule {
@@ -250,7 +485,9 @@ impl Rule {
         let applier = Guarded {
             when: when.collect(),
             number,
-            pattern: parse(pattern),
+            left: parse(self.left),
+            right: parse(pattern),
+            effect: self.effect,
         };
         Rewrite::new(self.name, parse(self.left), applier)
             .unwrap_or_else(|e| panic!("rule {}: {e}", self.name))

@@ -1,35 +1,84 @@
 //! LayerNorm: recognised from its parts, and made of passes through ones and one chain.
 
 use super::Class::{Rounding, Statistics};
+use super::Effect::{Forms, Replaces};
 use super::Right::{Pattern, Width};
-use super::{Rule, scalar, width};
+use super::{Rule, inverse_width, scalar};
 
-/// The mean of the squared distance from the mean, as exporters write it.
-const LAYER_NORM: &str = "(add (mul (div (sub ?x (div (sum-last ?x) ?n)) (sqrt (add (div (sum-last \
-    (mul (sub ?x (div (sum-last ?x) ?n)) (sub ?x (div (sum-last ?x) ?n)))) ?n) ?eps))) ?g) ?b)";
-
-/// Moments of y and (y/8)² in fp16 (numerics.md 3.3): E[y²] − E[y]², squared at an eighth so that fp16 holds it.
+/// Moments of y and y²/64 in fp16 (numerics.md 3.3): E[y²] − E[y]², squares at a 64th so that fp16 holds them.
 const BY_PASSES: &str = "(add (mul (mul (sub ?x (mul (lane-sum (cast-f16 ?x)) ?k)) (rsqrt (add (max (sub \
-    (mul (mul (lane-sum (cast-f16 (mul (mul ?x 0.125) (mul ?x 0.125)))) 64.0) ?k) \
+    (mul (mul (lane-sum (cast-f16 (mul (mul ?x ?x) 0.015625))) 64.0) ?k) \
     (mul (mul (lane-sum (cast-f16 ?x)) ?k) (mul (lane-sum (cast-f16 ?x)) ?k))) 0.0) ?eps))) ?g) ?b)";
 
 const GROUP: &str = "normalisation";
 
 pub const RULES: &[Rule] = &[
     Rule {
+        name: "mean",
+        group: GROUP,
+        reason: "the sum by the width is the mean",
+        class: Rounding,
+        effect: Replaces,
+        left: "(mul (sum-last ?x) ?k)",
+        right: Pattern("(mean ?x)"),
+        when: &[inverse_width(&["?x", "?k"])],
+    },
+    Rule {
+        name: "mean-of-parts",
+        group: GROUP,
+        reason: "the sum of what each lane has part in is the mean",
+        class: Rounding,
+        effect: Replaces,
+        left: "(sum-last (mul ?x ?k))",
+        right: Pattern("(mean ?x)"),
+        when: &[inverse_width(&["?x", "?k"])],
+    },
+    Rule {
+        name: "variance",
+        group: GROUP,
+        reason: "the mean of the squared distance from the mean",
+        class: Rounding,
+        effect: Replaces,
+        left: "(mean (mul (sub ?x (mean ?x)) (sub ?x (mean ?x))))",
+        right: Pattern("(variance ?x)"),
+        when: &[],
+    },
+    Rule {
+        name: "variance-by-squares",
+        group: GROUP,
+        reason: "E[x²] − E[x]²",
+        class: Statistics,
+        effect: Replaces,
+        left: "(sub (mean (mul ?x ?x)) (mul (mean ?x) (mean ?x)))",
+        right: Pattern("(variance ?x)"),
+        when: &[],
+    },
+    Rule {
+        name: "variance-is-positive",
+        group: GROUP,
+        reason: "only rounding makes it negative",
+        class: Rounding,
+        effect: Replaces,
+        left: "(max (variance ?x) 0.0)",
+        right: Pattern("(variance ?x)"),
+        when: &[],
+    },
+    Rule {
         name: "layer-norm",
         group: GROUP,
         reason: "its parts have no form on the chip, the whole has",
         class: Rounding,
-        left: LAYER_NORM,
+        effect: Replaces,
+        left: "(add (mul (mul (sub ?x (mean ?x)) (rsqrt (add (variance ?x) ?eps))) ?g) ?b)",
         right: Pattern("(layer-norm ?x ?g ?b ?eps)"),
-        when: &[scalar(&["?n", "?eps"]), width(&["?x", "?n"])],
+        when: &[scalar(&["?eps"])],
     },
     Rule {
         name: "layer-norm-by-passes",
         group: GROUP,
         reason: "a pass through ones sums the lanes and gives the sum to all of them",
         class: Statistics,
+        effect: Forms,
         left: "(layer-norm ?x ?g ?b ?eps)",
         right: Width {
             pattern: BY_PASSES,

@@ -1,6 +1,7 @@
 //! Quantisation: factors move into the scales of quantisers and dequantisers, which multiply anyway.
 
 use super::Class::Rounding;
+use super::Effect::Offers;
 use super::Right::Pattern;
 use super::{Rule, scalar};
 
@@ -12,6 +13,7 @@ pub const RULES: &[Rule] = &[
         group: GROUP,
         reason: "1/√d and its like cost nothing in a scale",
         class: Rounding,
+        effect: Offers,
         left: "(mul (dequantize ?q ?s) ?c)",
         right: Pattern("(dequantize ?q (mul ?s ?c))"),
         when: &[scalar(&["?c"])],
@@ -21,6 +23,7 @@ pub const RULES: &[Rule] = &[
         group: GROUP,
         reason: "the ½ of GELU costs nothing in a scale",
         class: Rounding,
+        effect: Offers,
         left: "(quantize (mul ?x ?c) ?r ?o)",
         right: Pattern("(quantize ?x (mul ?r ?c) ?o)"),
         when: &[scalar(&["?c"])],
