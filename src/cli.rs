@@ -113,6 +113,8 @@ enum Command {
     WhyNot(commands::why_not::WhyNot),
     /// Find the first rewrite of the e-graph that breaks something
     Bisect(commands::bisect::Bisect),
+    /// Measure the e-graph on a model: what each group of rules earns, what saturation takes
+    Bench(commands::bench::Bench),
     /// List the passes with their options
     Passes(commands::passes::Passes),
     /// Print the numbers of the machine file with status and source
@@ -153,6 +155,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Explain(args) => commands::explain::explain(args, &machine),
         Command::WhyNot(args) => commands::why_not::why_not(args, &machine),
         Command::Bisect(args) => commands::bisect::bisect(args, &machine),
+        Command::Bench(args) => commands::bench::bench(args, &machine),
         Command::Passes(args) => commands::passes::passes(args),
         Command::Machine(args) => commands::machine::machine(args, &machine),
     }

@@ -271,17 +271,8 @@ pub fn compile(request: &Request, listener: &mut dyn Listener) -> Result<Compile
     timings.push(("emit".to_string(), clock.elapsed()));
     listener.step("check");
     let clock = Instant::now();
-    let report = check::check(&program, request.machine);
+    let report = checked(&program, request.machine)?;
     timings.push(("check".to_string(), clock.elapsed()));
-    if !report.accepted() {
-        let shown = report.violations.iter().take(8);
-        let lines: Vec<String> = shown.map(ToString::to_string).collect();
-        return Err(Error::Message(format!(
-            "the checker refuses the compiled program, {} violations:\n{}",
-            report.total,
-            lines.join("\n")
-        )));
-    }
     Ok(Compiled {
         tensor,
         quantised,
@@ -292,6 +283,21 @@ pub fn compile(request: &Request, listener: &mut dyn Listener) -> Result<Compile
         report,
         timings,
     })
+}
+
+/// What the checker found out about a compiled program, which it has to accept.
+pub fn checked(program: &Program, machine: &Machine) -> Result<Report, Error> {
+    let report = check::check(program, machine);
+    if report.accepted() {
+        return Ok(report);
+    }
+    let shown = report.violations.iter().take(8);
+    let lines: Vec<String> = shown.map(ToString::to_string).collect();
+    Err(Error::Message(format!(
+        "the checker refuses the compiled program, {} violations:\n{}",
+        report.total,
+        lines.join("\n")
+    )))
 }
 
 /// What an inference gave.

@@ -59,7 +59,7 @@ fn help_is_worth_reading() {
     insta::assert_snapshot!("help", directory.ok(&["--help"]));
     for command in [
         "demo", "compile", "run", "report", "asm", "disasm", "check", "sim", "opt", "explain",
-        "why-not", "bisect", "passes", "machine",
+        "why-not", "bisect", "bench", "passes", "machine",
     ] {
         insta::assert_snapshot!(
             format!("help-{command}"),
@@ -79,6 +79,15 @@ fn the_version_names_the_formats() {
     );
     assert_eq!(
         lines[2],
+        format!(
+            "constants file format {}",
+            tspc::ir::constant::SIDE_FILE_VERSION
+        )
+    );
+    let proof = tspc::passes::egraph::proof::VERSION;
+    assert_eq!(lines[3], format!("proof format {proof}"));
+    assert_eq!(
+        lines[4],
         format!("machine tsp-v1 {}", tspc::machine::Machine::tsp_v1().hash)
     );
 }

@@ -17,12 +17,11 @@ use tspc::sim::FaultKind;
 const LONGEST: usize = 700;
 
 /// Where `println!` is the purpose; everywhere else in libraries it is forgotten debugging.
-const PRINTS: [&str; 5] = [
+const PRINTS: [&str; 4] = [
     "src/commands/",
     "/examples/",
     "/benches/",
-    "tests/mutation/",                  // Kill tables.
-    "backend-tsp/check/tests/speed.rs", // Measures a release build.
+    "tests/mutation/", // Kill tables.
 ];
 
 /// Who may not know whom, whatever the table in the documentation says, not even through a third crate.
@@ -224,8 +223,8 @@ fn nothing_is_left_to_do_or_to_debug() {
             let code = line.split("//").next().unwrap_or_default();
             let calls = |name: &str| contains_word(code, &format!("{name}!("));
             let unfinished = ["dbg", "todo", "unimplemented"].iter().any(|n| calls(n));
-            // `#[ignore = "why"]` is for measurements.
-            let ignored = code.trim_start().starts_with("#[ignore]");
+            // What is only measured is an example or a benchmark.
+            let ignored = code.trim_start().starts_with("#[ignore");
             if unfinished || ignored || (calls("println") && !prints) {
                 found.push(format!("{place}: {}", line.trim()));
             }

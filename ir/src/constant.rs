@@ -12,6 +12,8 @@ use std::sync::Arc;
 /// Constants with at most this many elements are written inline in the text.
 pub const INLINE_ELEMENTS: usize = 16;
 
+/// Version of the side file.
+pub const SIDE_FILE_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"tspcdat1";
 
 /// A constant.

@@ -42,6 +42,10 @@ const GELU_ERF: Function = Function {
             &[],
         ),
         (
+            "(matmul (mul (add 1 (erf (div $y 1.4142135))) (mul $y 0.5)) wk)",
+            &[],
+        ),
+        (
             "(matmul (mul (div $y 2) (add (erf (div $y 1.4142135)) 1)) wk)",
             &[],
         ),
@@ -345,6 +349,10 @@ const FUNCTIONS: [Function; 7] = [
 ];
 
 fn compiled(spelling: &Spelling, options: &str) -> Result<Module, Diagnostic> {
+    run(graph(spelling.0, spelling.1), options)
+}
+
+fn run(source: Module, options: &str) -> Result<Module, Diagnostic> {
     let context = Context {
         machine: Machine::tsp_v1(),
         ranges: None,
@@ -352,7 +360,6 @@ fn compiled(spelling: &Spelling, options: &str) -> Result<Module, Diagnostic> {
     };
     let pipeline = format!("canonicalise,quantise,egraph{options}");
     let pipeline = Pipeline::parse(&pipeline).unwrap_or_else(|d| panic!("{d}"));
-    let source = graph(spelling.0, spelling.1);
     let outcome = pipeline.run(source, &context, &mut |_, _| {});
     outcome.map(|o| o.module).map_err(|mut d| d.remove(0))
 }
@@ -435,6 +442,43 @@ fn other_functions_are_other_programs_unless_a_class_joins_them() {
     }
     assert_ne!(of(&ATTENTION, ""), of(&MASK_BEFORE_SCALE, ""));
     assert_ne!(of(&ATTENTION, ""), of(&MASK_OF_TOKENS, ""));
+}
+
+/// What is added to a function does not hide it, though it could be factored out.
+#[test]
+fn functions_are_recognised_beside_their_argument() {
+    for function in [&GELU_ERF, &GELU_TANH] {
+        let gelu = function.spellings[0];
+        let inner = gelu.0.strip_prefix("(matmul ").unwrap();
+        let inner = inner.strip_suffix(" wk)").unwrap();
+        let sum = [("$gelu", inner)].into_iter().chain(gelu.1.iter().copied());
+        let names: Vec<(&str, &str)> = sum.collect();
+        let source = graph("(matmul (add $y $gelu) wk)", &names);
+        let made = run(source, "").unwrap_or_else(|d| panic!("{}: {d}", function.name));
+        assert_eq!(
+            print_without_locations(&made).matches("op = tanh").count(),
+            1
+        );
+    }
+}
+
+/// A factor that is written as an inverse root is what the chip computes, whatever else it is a part of.
+#[test]
+fn inverse_roots_have_one_form() {
+    let texts = [
+        "(div $y (sqrt $v))",
+        "(mul $y (div 1 (sqrt $v)))",
+        "(mul (div 1 (sqrt $v)) $y)",
+    ];
+    let names = [("$v", "(add (mul $y $y) 1)")];
+    let program = |text| {
+        let made = run(graph(text, &names), "");
+        print_without_locations(&made.unwrap_or_else(|d| panic!("{text}: {d}")))
+    };
+    assert!(program(texts[0]).contains("op = rsqrt"));
+    for text in &texts[1..] {
+        assert_eq!(program(text), program(texts[0]), "{text}");
+    }
 }
 
 /// By default a softmax never loses its maximum, with or without the class by which another gains it.

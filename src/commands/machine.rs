@@ -5,7 +5,9 @@ use serde_json::json;
 
 use crate::cli::Failure;
 use crate::files;
+use crate::ir::constant::SIDE_FILE_VERSION;
 use crate::machine::Machine;
+use crate::passes::egraph::proof;
 use crate::program::FORMAT_VERSION;
 
 /// Arguments of `machine`.
@@ -35,8 +37,9 @@ pub fn machine(args: &Numbers, machine: &Machine) -> Result<(), Failure> {
 pub fn version() -> String {
     let machine = Machine::tsp_v1();
     format!(
-        "{}\nprogram format {FORMAT_VERSION}\nmachine {} {}",
+        "{}\nprogram format {FORMAT_VERSION}\nconstants file format {SIDE_FILE_VERSION}\nproof format {}\nmachine {} {}",
         env!("CARGO_PKG_VERSION"),
+        proof::VERSION,
         machine.name,
         machine.hash
     )

@@ -1,6 +1,7 @@
 //! One file per subcommand; two where one is the inverse of the other.
 
 pub mod asm;
+pub mod bench;
 pub mod bisect;
 pub mod check;
 pub mod check_proof;

@@ -262,8 +262,13 @@ fn bar(from: f64, to: f64) -> String {
 
 /// The most memory that this process held, where the system tells.
 pub fn peak_rss_mib() -> Option<f64> {
+    memory_mib("VmHWM:")
+}
+
+/// A line of the system's account of this process's memory, where there is one.
+pub fn memory_mib(line: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|l| l.starts_with(line))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024.0)
 }

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use egg::{Id, RecExpr};
+use egg::{Id, Language, RecExpr};
 use tspc_ir::eval::Data;
 use tspc_ir::{Diagnostic, Elem, Entity, Module, Op, Opcode, Value};
 
@@ -103,6 +103,8 @@ struct Building<'m> {
     users: Vec<Vec<Op>>,
     term: RecExpr<Node>,
     ops: Vec<Option<Op>>,
+    /// Of each node's term.
+    depths: Vec<usize>,
     seen: BTreeMap<Node, Id>,
     of: BTreeMap<Value, Id>,
     leaves: Vec<(Value, LeafFacts)>,
@@ -123,6 +125,7 @@ impl<'m> Encoder<'m> {
             users: self.module.users(),
             term: RecExpr::default(),
             ops: Vec::new(),
+            depths: Vec::new(),
             seen: BTreeMap::new(),
             of: BTreeMap::new(),
             leaves: Vec::new(),
@@ -167,6 +170,9 @@ impl Building<'_> {
             return id;
         }
         let id = self.term.add(node.clone());
+        let children = node.children().iter();
+        let below = children.map(|&c| self.depths[usize::from(c)] + 1).max();
+        self.depths.push(below.unwrap_or_default());
         self.ops.push(op);
         self.seen.insert(node, id);
         id
@@ -231,7 +237,8 @@ impl Building<'_> {
     }
 
     /// Operands of a commutative operation in one order: numbers last, other constants before them; then the wider
-    /// first; of two alike the one that is computed here, and computed last.
+    /// first; of two alike the one that is computed here, and the deeper one, so that it does not matter which of them
+    /// the module computes first.
     fn ordered(&self, op: Op, ids: &mut [Id]) {
         let data = &self.module[op];
         let commutes = matches!(
@@ -253,6 +260,7 @@ impl Building<'_> {
                 kind,
                 Reverse(self.module.ty(v).elements()),
                 leaf,
+                Reverse(self.depths[usize::from(id)]),
                 Reverse(id),
             )
         };

@@ -1,7 +1,7 @@
 //! Algebra: divisions become what the chip has, and numbers stand where every spelling puts them: one factor, outside.
 
 use super::Class::{Exact, Rounding};
-use super::Effect::{Offers, Replaces};
+use super::Effect::{Forms, Offers, Replaces};
 use super::Right::{Computed, Pattern};
 use super::{
     Condition, Rule, alike, computed, constant, non_negative, one_lane, row, scalar, wide,
@@ -77,7 +77,7 @@ pub const RULES: &[Rule] = &[
         group: GROUP,
         reason: "x / sqrt(v) is one multiplication by what rsqrt gives",
         class: Rounding,
-        effect: Offers,
+        effect: Forms,
         left: "(div ?x (sqrt ?v))",
         right: Pattern("(mul ?x (rsqrt ?v))"),
         when: &[],
@@ -197,7 +197,7 @@ pub const RULES: &[Rule] = &[
         group: GROUP,
         reason: "yxc + x = (yc + 1)x is one multiplication less",
         class: Rounding,
-        effect: Replaces,
+        effect: Offers,
         left: "(add (mul (mul ?y ?x) ?c) ?x)",
         right: Pattern("(mul (add (mul ?y ?c) 1.0) ?x)"),
         when: &[scalar(&["?c"]), alike(&["?x", "?y"])],
@@ -207,7 +207,7 @@ pub const RULES: &[Rule] = &[
         group: GROUP,
         reason: "yxa + xb = (y + b/a)xa is one multiplication less",
         class: Rounding,
-        effect: Replaces,
+        effect: Offers,
         left: "(add (mul (mul ?y ?x) ?a) (mul ?x ?b))",
         right: Computed {
             pattern: "(mul (mul (add ?y ?k) ?x) ?a)",

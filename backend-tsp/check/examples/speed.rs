@@ -1,5 +1,6 @@
-//! How long a program of BERT-base's size takes: `cargo test --release -p tspc-check --test speed -- --ignored`.
+//! How long a program of BERT-base's size takes: `cargo run --release -p tspc-check --example speed`.
 
+#[path = "../tests/build/mod.rs"]
 mod build;
 
 use std::time::Instant;
@@ -10,9 +11,7 @@ use tspc_program::*;
 const BLOCKS: u16 = 7;
 
 /// 24 million dispatches: 32 slices feed four adders of i32, whose results 16 slices write, in every cycle.
-#[test]
-#[ignore = "measures a release build"]
-fn twenty_million_dispatches_in_four_seconds() {
+fn main() {
     let mut b = Build::default();
     let turn = u64::from(u16::MAX) + 1;
     let blocks = |b: &mut Build, unit: Unit, start: u64, instr: Instr| -> Vec<Site> {
@@ -75,5 +74,4 @@ fn twenty_million_dispatches_in_four_seconds() {
     let seconds = start.elapsed().as_secs_f64();
     assert!(report.accepted(), "{}", report.violations[0]);
     println!("{} dispatches in {seconds:.2} s", report.dispatches);
-    assert!(report.dispatches > 20_000_000 && seconds < 4.0);
 }
