@@ -9,6 +9,7 @@ mod tensor;
 mod tsp;
 
 pub use alu::check as check_alu;
+pub use tensor::broadcast;
 pub use tsp::WriteRun;
 
 use crate::attr::Attrs;

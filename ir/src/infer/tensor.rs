@@ -136,7 +136,7 @@ fn matmul(a: &Type, b: &Type) -> Result<Vec<Type>, String> {
 }
 
 /// The common shape under numpy's rule: aligned at the end, 1 meets anything.
-pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
+pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
     let rank = a.len().max(b.len());
     let dim = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |j| s[j]);
     (0..rank)

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use egg::{Analysis, DidMerge, EGraph, Id, Language};
+use tspc_ir::infer::broadcast;
 use tspc_ir::{Elem, Kind, Type};
 
 use super::language::{Leaf, Node, Scalar};
@@ -158,18 +159,6 @@ fn scalar_type(elem: Elem) -> Type {
         shape: Vec::new(),
         elem,
     }
-}
-
-fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
-    let rank = a.len().max(b.len());
-    let dim = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |j| s[j]);
-    (0..rank)
-        .map(|i| match (dim(a, i), dim(b, i)) {
-            (x, y) if x == y || y == 1 => Ok(x),
-            (1, y) => Ok(y),
-            _ => Err(format!("{a:?} does not meet {b:?}")),
-        })
-        .collect()
 }
 
 fn product_elem(elem: Elem) -> Result<Elem, String> {
@@ -384,7 +373,7 @@ pub(super) mod tests {
             (
                 "f32 2x5, f32 3x5",
                 "(add v0 v1)",
-                "[2, 5] does not meet [3, 5]",
+                "[2, 5] and [3, 5] do not broadcast",
             ),
             ("i8 2x5, i8 4x6", "(pass v0 v1)", "by [4, 6]"),
             ("i32 2x5", "(lane-sum v0)", "no products of i32"),
