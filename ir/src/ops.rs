@@ -217,6 +217,9 @@ op_table! {
     TspJoin Tsp "tsp.join" [bytes: Many] {Req elem: Elem} NONE One Plain
         "Bookkeeping: byte sequences on an aligned stream group, seen as one sequence of wider elements, little-endian."
         "%5 = tsp.join(%1, %1) {elem = f16} : seq<20xf16>";
+    TspConcat Tsp "tsp.concat" [parts: Many] {} NONE One Plain
+        "Bookkeeping: sequences on one stream, one after another, seen as one sequence."
+        "%5 = tsp.concat(%1, %1) : seq<40xi8>";
     TspSplit Tsp "tsp.split" [x: One] {Req byte: Int} NONE One Plain
         "Bookkeeping: one byte stream of a group."
         "%5 = tsp.split(%1) {byte = 0} : seq<20xi8>";
