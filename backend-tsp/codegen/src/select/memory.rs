@@ -30,6 +30,8 @@ struct Key {
     lane: usize,
     lanes: usize,
     repeated: bool,
+    /// The only byte of each element that it holds, if not all.
+    byte: Option<u8>,
     first: usize,
     count: usize,
     layout: Layout,
@@ -131,6 +133,7 @@ impl<'a> Memory<'a> {
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
+            byte: view.byte.map(|(byte, _)| byte),
             first: first as usize,
             count: (last - first + 1) as usize,
             layout: Layout::Rows,
@@ -152,7 +155,7 @@ impl<'a> Memory<'a> {
             step,
         });
         Ok(Source {
-            ty: elem_type(self.module.ty(view.root).elem),
+            ty: view.elem(self.module),
             bytes: bytes.collect(),
         })
     }
@@ -163,7 +166,8 @@ impl<'a> Memory<'a> {
         let ty = self.module.ty(key.root);
         let constant = self.module.def_op(key.root);
         let constant = constant.is_some_and(|op| self.module[op].opcode == Opcode::StreamConstant);
-        let copies = match elem_type(ty.elem).bytes() {
+        let bytes = key.byte.map_or(elem_type(ty.elem).bytes(), |_| 1);
+        let copies = match bytes {
             _ if self.is_input(key.root) => 1,
             _ if constant && key.count == 1 => u32::MAX,
             1 | 2 if constant => CONSTANT_COPIES,
@@ -216,6 +220,7 @@ impl<'a> Memory<'a> {
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
+            byte: view.byte.map(|(byte, _)| byte),
             first: view.start as usize,
             count: view.count,
             layout: Layout::Striped(per),
@@ -351,6 +356,7 @@ impl<'a> Memory<'a> {
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
+            byte: view.byte.map(|(byte, _)| byte),
             first: view.start as usize,
             count: view.count,
             layout: Layout::Rows,
@@ -366,7 +372,10 @@ impl<'a> Memory<'a> {
             return there.clone();
         }
         let ty = self.module.ty(key.root);
-        let bytes = elem_type(ty.elem).bytes();
+        let bytes = match key.byte {
+            Some(byte) => byte..byte + 1,
+            None => 0..elem_type(ty.elem).bytes(),
+        };
         let stripes = match key.layout {
             Layout::Rows => 1,
             Layout::Striped(n) => n,
@@ -380,7 +389,7 @@ impl<'a> Memory<'a> {
             let rows: Vec<usize> = (key.first + stripe..key.first + key.count)
                 .step_by(stripes)
                 .collect();
-            for byte in 0..bytes {
+            for byte in bytes.clone() {
                 let origin = match constant {
                     Some(op) => Origin::Constant(self.plane(op, &key, &rows, byte)),
                     None if self.is_input(key.root) => Origin::Input,
@@ -450,6 +459,7 @@ impl<'a> Memory<'a> {
                 lane,
                 lanes,
                 repeated: false,
+                byte: None,
                 first: 0,
                 count: ty.shape[0],
                 layout: Layout::Rows,
