@@ -30,6 +30,8 @@ struct Key {
     lane: usize,
     lanes: usize,
     repeated: bool,
+    /// The only byte of each element that it holds, if not all.
+    byte: Option<u8>,
     first: usize,
     count: usize,
     layout: Layout,
@@ -151,6 +153,7 @@ impl<'a> Memory<'a> {
             repeated: view.repeated,
             first: first + part * length,
             count: length.min(all - first - part * length),
+            byte: view.byte.map(|(byte, _)| byte),
             layout: Layout::Rows,
             copy,
         };
@@ -170,7 +173,7 @@ impl<'a> Memory<'a> {
         // A single row meets all rows.
         let step = if view.count == 1 { 0 } else { view.step as i32 };
         let rows: Vec<i64> = (0..view.count as i64).map(|i| view.start + i * view.step).collect();
-        let bytes = usize::from(elem_type(self.module.ty(view.root).elem).bytes());
+        let bytes = usize::from(view.elem(self.module).bytes());
         let bytes = (0..bytes).map(|byte| {
             let mut pieces = Vec::new();
             let mut before = None;
@@ -188,7 +191,7 @@ impl<'a> Memory<'a> {
             pieces
         });
         Ok(Source {
-            ty: elem_type(self.module.ty(view.root).elem),
+            ty: view.elem(self.module),
             bytes: bytes.collect(),
         })
     }
@@ -199,7 +202,8 @@ impl<'a> Memory<'a> {
         let ty = self.module.ty(key.root);
         let constant = self.module.def_op(key.root);
         let constant = constant.is_some_and(|op| self.module[op].opcode == Opcode::StreamConstant);
-        let copies = match elem_type(ty.elem).bytes() {
+        let bytes = key.byte.map_or(elem_type(ty.elem).bytes(), |_| 1);
+        let copies = match bytes {
             _ if self.is_input(key.root) => 1,
             _ if constant && key.count == 1 => u32::MAX,
             1 | 2 if constant => CONSTANT_COPIES,
@@ -252,6 +256,7 @@ impl<'a> Memory<'a> {
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
+            byte: view.byte.map(|(byte, _)| byte),
             first: view.start as usize,
             count: view.count,
             layout: Layout::Striped(per),
@@ -391,6 +396,7 @@ impl<'a> Memory<'a> {
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
+            byte: view.byte.map(|(byte, _)| byte),
             first: view.start as usize,
             count: view.count,
             layout: Layout::Rows,
@@ -406,7 +412,10 @@ impl<'a> Memory<'a> {
             return there.clone();
         }
         let ty = self.module.ty(key.root);
-        let bytes = elem_type(ty.elem).bytes();
+        let bytes = match key.byte {
+            Some(byte) => byte..byte + 1,
+            None => 0..elem_type(ty.elem).bytes(),
+        };
         let stripes = match key.layout {
             Layout::Rows => 1,
             Layout::Striped(n) => n,
@@ -420,7 +429,7 @@ impl<'a> Memory<'a> {
             let rows: Vec<usize> = (key.first + stripe..key.first + key.count)
                 .step_by(stripes)
                 .collect();
-            for byte in 0..bytes {
+            for byte in bytes.clone() {
                 let origin = match constant {
                     Some(op) => Origin::Constant(self.plane(op, &key, &rows, byte)),
                     None if self.is_input(key.root) => Origin::Input,
@@ -490,6 +499,7 @@ impl<'a> Memory<'a> {
                 lane,
                 lanes,
                 repeated: false,
+                byte: None,
                 first: 0,
                 count: ty.shape[0],
                 layout: Layout::Rows,
