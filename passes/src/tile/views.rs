@@ -107,6 +107,7 @@ impl Tiler<'_> {
                     blocks.iter().map(block).collect::<Result<_, _>>()?,
                 ))
             }
+            Rep::Diagonal(_) => Err(self.refuse(format!("{x} can only be installed"))),
             Rep::Constant(_) => Err(self.refuse("a view of a constant is folded")),
         }
     }
