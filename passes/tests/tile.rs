@@ -112,7 +112,7 @@ fn flat_transposes_and_computed_weights() {
 }
 
 /// Rows, heads, lanes of a head.
-const GEOMETRIES: [(usize, usize, usize); 8] = [
+const GEOMETRIES: [(usize, usize, usize); 10] = [
     (7, 2, 16),
     (16, 3, 64),
     (40, 12, 32),
@@ -121,6 +121,8 @@ const GEOMETRIES: [(usize, usize, usize); 8] = [
     (12, 1, 336),
     (9, 2, 336),
     (330, 2, 32),
+    (128, 7, 64),
+    (64, 4, 112),
 ];
 
 #[test]
@@ -190,16 +192,16 @@ fn attention(rows: usize, heads: usize, lanes: usize, elem: Elem, tile: usize) -
     let [exact, rounded] = [both[0], both[1]].map(|x| t.merge(x, tile));
     let w = t.constant(&[h + 5, h], elem);
     // K is split where the tiles are: an fp16 sum over all of it would be rounded elsewhere.
-    let per = if lanes <= tile {
-        tile / lanes * lanes
-    } else {
-        lanes
+    let tiles = match tile / lanes {
+        0 => heads,
+        most => heads.div_ceil(most),
     };
-    let mut y = None;
-    for start in (0..h).step_by(per) {
-        let n = per.min(h - start);
+    let (mut start, mut y) = (0, None);
+    for i in 0..tiles {
+        let n = (heads / tiles + usize::from(i < heads % tiles)) * lanes;
         let (x, w) = (t.lanes(rounded, start, n), t.lanes(w, start, n));
         y = Some(t.pass(x, w, y));
+        start += n;
     }
     t.tiled_alike(&[exact, y.unwrap()])
 }
@@ -266,7 +268,7 @@ fn heads_of_a_tile_share_its_install() {
     assert_eq!(
         count(&module, Opcode::StreamInstall),
         3,
-        "five heads a tile"
+        "four heads a tile"
     );
     assert_eq!(count(&module, Opcode::StreamPass), 12);
     let ops = module.body_ops().iter().map(|&op| &module[op]);
@@ -274,10 +276,58 @@ fn heads_of_a_tile_share_its_install() {
     let window = |i: usize| (passes[i].attrs.int("start"), passes[i].attrs.int("count"));
     assert_eq!(
         window(6),
-        (Ok(64), Ok(64)),
-        "the seventh head is the second of its tile"
+        (Ok(128), Ok(64)),
+        "the seventh head is the third of its tile"
     );
-    assert_eq!(module.ty(passes[6].operands[0]).last(), 320);
+    assert_eq!(module.ty(passes[6].operands[0]).last(), 256);
+}
+
+/// By precision, what a pass holds: keys of two heads, or of one.
+#[test]
+fn heads_share_the_passes_of_attention() {
+    // Scores; P of as many heads as share a vector; V for each place of a head; context and sums by tiles; the layer after.
+    for (elem, tile, rows, passes) in [
+        (I8, 320, 128, [12, 6, 6, 6, 6, 9]),
+        (I8, 320, 64, [12, 3, 12, 3, 3, 9]),
+        (I8, 320, 72, [12, 12, 3, 12, 12, 9]),
+        (F16, 160, 64, [12, 6, 12, 6, 6, 18]),
+        (F16, 160, 128, [12, 12, 6, 12, 12, 18]),
+    ] {
+        let module = attention(rows, 12, 64, elem, tile);
+        let (made, all) = (count(&module, Opcode::StreamPass), passes.iter().sum());
+        assert_eq!(made, all, "{rows} rows of {}", elem.name());
+        let ops = module.body_ops().iter().map(|&op| &module[op]);
+        let windows = ops.filter(|d| d.opcode == Opcode::StreamPass && d.attrs.has("start"));
+        assert_eq!(windows.count(), 12, "only scores see a window");
+    }
+}
+
+#[test]
+fn heads_of_a_transpose_side_by_side() {
+    for (keys, elem) in [(48, I8), (150, I8), (40, F16)] {
+        let mut t = Net::new(keys as u64);
+        let tile = if elem == F16 { 160 } else { 320 };
+        let [q, k] = ["q", "k"].map(|name| packed(&mut t, name, [3, keys, 16], tile, elem));
+        let products = t.pass(k, q, None);
+        let narrow = t.convert(products, elem);
+        let y = t.transpose(narrow);
+        let ones = t.ones(&[1, 32, keys], elem);
+        let sums = t.pass(y, ones, None);
+        let mut outputs = vec![t.merge(sums, tile)];
+        if keys == 48 {
+            // Asked for, in other tiles than it would have.
+            outputs.push(t.merge(y, 96));
+        } else {
+            // Of the weights, one user wants the heads apart.
+            let v = packed(&mut t, "v", [3, keys, 32], tile, elem);
+            let (vt, x) = (t.transpose(v), t.constant(&[3, 5, keys], elem));
+            for x in [x, y] {
+                let products = t.pass(x, vt, None);
+                outputs.push(t.merge(products, tile));
+            }
+        }
+        t.tiled_alike(&outputs);
+    }
 }
 
 #[test]
@@ -461,7 +511,7 @@ fn what_cannot_be_tiled_is_refused() {
             },
         ),
         (
-            "stream.transpose: the heads of a transpose cannot lie side by side in the lanes",
+            "the heads of a transpose cannot lie side by side in the lanes if those of its operand do",
             |t| {
                 let x = packed(t, "x", [2, 5, 16], 320, I8);
                 let y = t.transpose(x);

@@ -15,6 +15,13 @@ pub enum Part {
     Head(usize),
     /// So many heads side by side in the lanes; a constant of one head is repeated.
     SideBySide(usize),
+    /// Lanes of a head after so many zeros, in rows of so many lanes.
+    Placed {
+        head: usize,
+        lanes: Cut,
+        before: usize,
+        all: usize,
+    },
 }
 
 impl Tiler<'_> {
@@ -69,6 +76,24 @@ impl Tiler<'_> {
         let row = lanes * data.elem.bytes();
         let heads: Vec<&[u8]> = data.data.chunks_exact(rows * row).collect();
         let (shape, bytes): (_, Arc<[u8]>) = match part {
+            Part::Placed {
+                head,
+                lanes: cut,
+                before,
+                all,
+            } => {
+                let size = data.elem.bytes();
+                let mut bytes = vec![0; rows * all * size];
+                let head = heads[head.min(heads.len() - 1)];
+                for (to, from) in bytes
+                    .chunks_exact_mut(all * size)
+                    .zip(head.chunks_exact(row))
+                {
+                    to[before * size..(before + cut.count) * size]
+                        .copy_from_slice(&from[cut.start * size..cut.end() * size]);
+                }
+                ([rows, all], bytes.into())
+            }
             Part::Whole => ([rows, lanes], data.data.clone()),
             Part::Head(h) => ([rows, lanes], heads[h].into()),
             Part::SideBySide(count) => {
@@ -89,19 +114,21 @@ impl Tiler<'_> {
         self.constant(zeros.map_err(|e| self.refuse(e))?)
     }
 
-    /// The columns `cut` of the identity of this many rows, i8 or f16.
-    pub fn identity(&mut self, rows: usize, cut: Cut, elem: Elem) -> Result<Value, Diagnostic> {
+    /// The columns `cut` of these rows of the identity, i8 or f16.
+    pub fn identity(&mut self, rows: &[usize], cut: Cut, elem: Elem) -> Result<Value, Diagnostic> {
         let one: &[u8] = match elem {
             // 1.0 of fp16 is 3C00.
             Elem::F16 => &[0x00, 0x3c],
             _ => &[1],
         };
-        let mut bytes = vec![0; rows * cut.count * one.len()];
-        for lane in 0..cut.count.min(rows.saturating_sub(cut.start)) {
-            let at = ((cut.start + lane) * cut.count + lane) * one.len();
-            bytes[at..at + one.len()].copy_from_slice(one);
+        let mut bytes = vec![0; rows.len() * cut.count * one.len()];
+        for (i, &row) in rows.iter().enumerate() {
+            if (cut.start..cut.end()).contains(&row) {
+                let at = (i * cut.count + row - cut.start) * one.len();
+                bytes[at..at + one.len()].copy_from_slice(one);
+            }
         }
-        let data = ConstData::new(&[rows, cut.count], elem, bytes);
+        let data = ConstData::new(&[rows.len(), cut.count], elem, bytes);
         self.constant(data.map_err(|e| self.refuse(e))?)
     }
 

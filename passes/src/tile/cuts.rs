@@ -59,10 +59,14 @@ pub fn equal(all: usize, tile: usize, unit: usize) -> Option<Vec<Cut>> {
     whole.then(|| even(all, width))
 }
 
-/// Tiles of at most `tile` lanes of which each holds whole heads, or only lanes of one head.
+/// Tiles of at most `tile` lanes of which each holds whole heads, or only lanes of one head: the fewest, with heads
+/// spread evenly, since what heads of a tile wait for one another grows with the fullest.
 pub fn dealt(heads: usize, lanes: usize, tile: usize) -> Vec<Cut> {
     if lanes <= tile {
-        return even(heads * lanes, tile / lanes * lanes);
+        let tiles = heads.div_ceil(tile / lanes);
+        let first = |t: usize| t * (heads / tiles) + t.min(heads % tiles);
+        let cut = |t| Cut::new(first(t) * lanes, (first(t + 1) - first(t)) * lanes);
+        return (0..tiles).map(cut).collect();
     }
     let head = |h| {
         even(lanes, tile)
@@ -79,6 +83,9 @@ mod tests {
     #[test]
     fn no_head_straddles_two_tiles() {
         assert_eq!(dealt(3, 100, 250), [Cut::new(0, 200), Cut::new(200, 100)]);
+        assert_eq!(dealt(12, 64, 320), [0, 256, 512].map(|s| Cut::new(s, 256)));
+        let uneven = [(0, 3), (3, 2), (5, 2)];
+        assert_eq!(dealt(7, 1, 3), uneven.map(|(s, n)| Cut::new(s, n)));
         let wide = [(0, 320), (320, 16), (336, 320), (656, 16)];
         assert_eq!(dealt(2, 336, 320), wide.map(|(s, n)| Cut::new(s, n)));
     }

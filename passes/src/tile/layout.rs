@@ -3,7 +3,9 @@
 //! Values that meet lane by lane in a pipeline, as partial sum and sum, or as the same lanes under another shape are
 //! of one class and are cut alike. `stream.heads` and `stream.merge` demand that no head of their class straddles two
 //! tiles and put the heads side by side; every other class is cut into whole vectors and a rest, or into equal tiles
-//! where views of lanes begin at those and nothing is fp16, and its heads are tiled one by one.
+//! where views of lanes begin at those and nothing is fp16, and its heads are tiled one by one. Transposes whose
+//! results only stream through weights of as many heads put their heads side by side as well, if one vector holds two
+//! heads or more: a pass then serves several heads (`diagonal.rs`).
 //! Views of inputs and constants belong to no class, because they can be cut anywhere; parts and concatenations of
 //! lanes have the tiles that they come from.
 
@@ -30,6 +32,8 @@ pub struct Layouts {
     starts: BTreeMap<usize, BTreeSet<usize>>,
     /// Representatives of classes with fp16 values: where these are cut decides what is rounded.
     halves: BTreeSet<usize>,
+    /// Transposed weights, and the activations beside whose heads theirs lie.
+    beside: BTreeMap<Value, Value>,
     lanes: usize,
     /// Lanes that equal tiles have a multiple of.
     unit: usize,
@@ -43,10 +47,11 @@ impl Layouts {
             demands: BTreeMap::new(),
             starts: BTreeMap::new(),
             halves: BTreeSet::new(),
+            beside: BTreeMap::new(),
             lanes: limits.lanes,
             unit: limits.group_i8,
         };
-        let free = free(module);
+        let (free, constant) = free(module);
         let mut demands = Vec::new();
         for &op in module.body_ops() {
             let data = &module[op];
@@ -88,8 +93,79 @@ impl Layouts {
                 );
             }
         }
+        layouts.gather(module, limits, &free, &constant);
         layouts.seen(module, &free)?;
         Ok(layouts)
+    }
+
+    /// Puts the heads of transposed activations side by side.
+    fn gather(&mut self, module: &Module, limits: &Limits, free: &[bool], constant: &[bool]) {
+        let users = module.users();
+        for &op in module.body_ops() {
+            let data = &module[op];
+            if data.opcode != Opcode::StreamTranspose {
+                continue;
+            }
+            let (x, y) = (data.operands[0], data.results[0]);
+            let ty = module.ty(y);
+            // An fp16 sum is rounded after 160 lanes, which no head may straddle.
+            let (tile, group) = match ty.elem {
+                Elem::F16 => (limits.k_f16, limits.group_f16),
+                _ => (limits.lanes, limits.group_i8),
+            };
+            let [heads, _, lanes] = ty.shape[..] else {
+                continue;
+            };
+            let fits = heads > 1 && 2 * lanes <= tile && lanes.is_multiple_of(group);
+            if !fits || !free[y.index()] || self.packed(x) || self.packed(y) {
+                continue;
+            }
+            let weights = users[y.index()]
+                .iter()
+                .map(|&pass| self.follows(module, &users, constant, pass, y));
+            if let Some(weights) = weights.collect::<Option<Vec<Value>>>() {
+                let class = self.find(y.index());
+                self.demands.insert(class, Demand { heads, tile, op });
+                let computed = weights.into_iter().filter(|w| !constant[w.index()]);
+                self.beside.extend(computed.map(|w| (w, y)));
+            }
+        }
+    }
+
+    /// The weights of a pass of `x`, if they can be laid out as the heads of `x` are.
+    fn follows(
+        &self,
+        module: &Module,
+        users: &[Vec<Op>],
+        constant: &[bool],
+        pass: Op,
+        x: Value,
+    ) -> Option<Value> {
+        let streams = |op: Op| {
+            let data = &module[op];
+            data.opcode == Opcode::StreamPass && data.operands[0] == x && !data.attrs.has("start")
+        };
+        let data = &module[pass];
+        let install = module.def_op(*data.operands.get(1)?)?;
+        if !streams(pass) || module[install].opcode != Opcode::StreamInstall {
+            return None;
+        }
+        let w = module[install].operands[0];
+        let made = &module[module.def_op(w)?];
+        let turned = made.opcode == Opcode::StreamTranspose
+            && self.packed(made.operands[0])
+            && module.ty(w).lead(2) == module.ty(x).lead(2)
+            && users[w.index()].iter().all(|&i| {
+                let data = &module[i];
+                data.opcode == Opcode::StreamInstall
+                    && users[data.results[0].index()].iter().all(|&p| streams(p))
+            });
+        (self.packed(data.results[0]) && (constant[w.index()] || turned)).then_some(w)
+    }
+
+    /// The activations beside whose heads these weights lie.
+    pub fn beside(&self, weights: Value) -> Option<Value> {
+        self.beside.get(&weights).copied()
     }
 
     /// What views and element types say about the classes.
@@ -213,8 +289,8 @@ fn demand(module: &Module, op: Op, limits: &Limits) -> Result<Demand, Diagnostic
     })
 }
 
-/// By value, whether the layout decides how it is cut.
-fn free(module: &Module) -> Vec<bool> {
+/// By value, whether the layout decides how it is cut, and whether it is constant.
+fn free(module: &Module) -> (Vec<bool>, Vec<bool>) {
     let mut free = vec![false; module.values().count()];
     let mut constant = free.clone();
     for &op in module.body_ops() {
@@ -235,5 +311,5 @@ fn free(module: &Module) -> Vec<bool> {
             constant[v.index()] = folded && !decides;
         }
     }
-    free
+    (free, constant)
 }

@@ -9,6 +9,7 @@
 
 mod constants;
 pub(crate) mod cuts;
+mod diagonal;
 mod layout;
 mod pipelines;
 mod products;

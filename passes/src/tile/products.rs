@@ -4,7 +4,8 @@
 //! any cut of K gives them. Fp16 sums are rounded after every 160 lanes from the first on; a cut of K that would put
 //! these groups elsewhere is refused. Where heads lie side by side, a pass over one of them either counts only that
 //! head's lanes (the heads of x share a tile) or has zero columns for the others (the heads of the result do): both
-//! add zeros, which changes nothing but the sign of a zero, as long as all numbers are finite.
+//! add zeros, which changes nothing but the sign of a zero, as long as all numbers are finite. Where the heads of both
+//! do, one pass may serve several: `diagonal.rs`.
 
 use super::Tiler;
 use super::cuts::{self, Cut};
@@ -47,6 +48,12 @@ impl Tiler<'_> {
         let cuts = self.layouts.cuts(self.source, result);
         let heads = ty.lead(2).first().copied();
         let (columns, packed) = (ty.last(), self.layouts.packed(result));
+        if let (Rep::Lanes(activations), true) = (self.rep(x)?.clone(), heads.is_some() && packed)
+            && matches!(self.rep(w)?, Rep::Diagonal(_) | Rep::Constant(_))
+            && !data.attrs.has("start")
+        {
+            return self.diagonal_pass(op, w, &activations);
+        }
         let terms = (0..heads.unwrap_or(1)).map(|h| self.terms(x, w, heads.map(|_| h)));
         let terms = terms.collect::<Result<Vec<_>, _>>()?;
         if let (Some(heads), true) = (heads, packed) {
@@ -92,7 +99,7 @@ impl Tiler<'_> {
         })
     }
 
-    fn tile(&self, cut: Cut, sum: Option<Value>) -> Result<Tile, Diagnostic> {
+    pub fn tile(&self, cut: Cut, sum: Option<Value>) -> Result<Tile, Diagnostic> {
         let value = sum.ok_or_else(|| self.refuse("no lanes to sum over"))?;
         Ok(Tile { cut, value })
     }
@@ -148,7 +155,7 @@ impl Tiler<'_> {
 
     /// Whether fp16 sums over the K lanes `part`, which lie from lane `inside` of a tile on, are rounded where those
     /// of the whole are.
-    fn rounds_alike(
+    pub fn rounds_alike(
         &self,
         x: Value,
         part: Cut,

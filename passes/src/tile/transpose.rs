@@ -19,20 +19,24 @@ impl Tiler<'_> {
                 elem.name()
             )));
         }
-        if self.layouts.packed(y) {
-            return Err(
-                self.refuse("the heads of a transpose cannot lie side by side in the lanes")
-            );
+        if let Some(activations) = self.layouts.beside(y) {
+            return self.transposed_beside(x, activations);
         }
         let cuts = self.layouts.cuts(self.source, y);
+        let sideways = self.source.ty(x).rank() == 3 && self.layouts.packed(y);
         if let (Rep::Lanes(tiles), 3) = (self.rep(x)?.clone(), self.source.ty(x).rank()) {
+            if sideways {
+                return Err(self.refuse(
+                    "the heads of a transpose cannot lie side by side in the lanes if those of its operand do",
+                ));
+            }
             // All heads of a tile at once; they come out one under another.
             let block = |t: &Tile| {
                 let alone = Tile {
                     cut: t.cut.relative_to(t.cut.start),
                     value: t.value,
                 };
-                let tiles = self.transposed(&[alone], &cuts)?;
+                let tiles = self.transposed(&[vec![alone]], &cuts)?;
                 Ok(Block { rows: t.cut, tiles })
             };
             return Ok(Rep::Rows(
@@ -40,25 +44,33 @@ impl Tiler<'_> {
             ));
         }
         let heads = self.separate(x)?;
-        let heads = heads.iter().map(|tiles| self.transposed(tiles, &cuts));
-        let mut heads: Vec<Vec<Tile>> = heads.collect::<Result<_, _>>()?;
-        match self.source.ty(x).rank() {
-            2 => Ok(Rep::Lanes(heads.swap_remove(0))),
-            _ => Ok(Rep::Heads(heads)),
+        if sideways || self.source.ty(x).rank() == 2 {
+            return self.transposed(&heads, &cuts).map(Rep::Lanes);
         }
+        let heads = heads.chunks(1).map(|head| self.transposed(head, &cuts));
+        Ok(Rep::Heads(heads.collect::<Result<_, _>>()?))
     }
 
-    /// The transpose of what these tiles make up, with its lanes cut like this.
-    fn transposed(&mut self, tiles: &[Tile], cuts: &[Cut]) -> Result<Vec<Tile>, Diagnostic> {
-        let rows: usize = tiles.iter().map(|t| t.cut.count).sum();
+    /// The transposes of what the tiles of each head make up, side by side, with their lanes cut like this.
+    fn transposed(&mut self, heads: &[Vec<Tile>], cuts: &[Cut]) -> Result<Vec<Tile>, Diagnostic> {
         let mut out = Vec::new();
+        let Some(tiles) = heads.first() else {
+            return Ok(out);
+        };
+        let rows: Vec<usize> = (0..tiles.iter().map(|t| t.cut.count).sum()).collect();
         for &cut in cuts {
             let mut sum = None;
-            for tile in tiles {
-                let elem = self.ty(tile.value).elem;
-                let identity = self.identity(rows, tile.cut, elem)?;
-                let columns = self.rows(tile.value, cut)?;
-                let weights = self.install(&[columns])?;
+            for (i, tile) in tiles.iter().enumerate() {
+                let ty = self.ty(tile.value).clone();
+                let mut columns = Vec::new();
+                for (h, tiles) in heads.iter().enumerate() {
+                    let own = Cut::new(h * ty.shape[0], ty.shape[0]);
+                    if let Some(part) = cut.overlap(own) {
+                        columns.push(self.rows(tiles[i].value, part.relative_to(own.start))?);
+                    }
+                }
+                let identity = self.identity(&rows, tile.cut, ty.elem)?;
+                let weights = self.install(&columns)?;
                 sum = Some(self.pass_of(identity, weights, sum, None)?);
             }
             if let (Some(sum), Some(tile)) = (sum, tiles.first()) {
@@ -69,7 +81,7 @@ impl Tiler<'_> {
         Ok(out)
     }
 
-    fn convert(&mut self, x: Value, elem: Elem) -> Result<Value, Diagnostic> {
+    pub fn convert(&mut self, x: Value, elem: Elem) -> Result<Value, Diagnostic> {
         let loc = self.loc();
         let attrs = [("op", Attr::Sym("cvt")), ("elem", Attr::Elem(elem))];
         let results = self.rewriter.builder.pipeline(&[x], loc, |b, args| {

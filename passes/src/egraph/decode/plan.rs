@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn tiles_hold_whole_heads_or_parts_of_one() {
         let cuts = |width, tile, lanes| HeadTile { width, tile }.cuts(lanes);
-        assert_eq!(cuts(64, 320, 768), [(0, 320), (320, 320), (640, 128)]);
-        assert_eq!(cuts(48, 320, 384), [(0, 288), (288, 96)]);
+        assert_eq!(cuts(64, 320, 768), [(0, 256), (256, 256), (512, 256)]);
+        assert_eq!(cuts(48, 320, 384), [(0, 192), (192, 192)]);
         assert_eq!(
             cuts(336, 320, 672),
             [(0, 320), (320, 16), (336, 320), (656, 16)]

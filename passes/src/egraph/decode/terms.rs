@@ -445,27 +445,47 @@ impl Term<'_, '_> {
         Ok(self.plan().add(What::Constant(data), ty, loc, heads))
     }
 
-    /// A tree of halves; a middle row that both halves hold changes no maximum.
+    /// A tree; a row that two parts hold changes no maximum.
     fn max_rows(&mut self, x: NodeId, loc: Loc) -> NodeId {
         let mut x = x;
         loop {
             let ty = self.plan()[x].ty.clone();
             let axis = ty.rank() - 2;
             let rows = ty.shape[axis];
-            if rows == 1 {
+            let (_, parts) = maximum_tree(rows);
+            if parts < 2 {
                 return x;
             }
-            let half = rows.div_ceil(2);
+            let count = rows.div_ceil(parts);
             let mut shape = ty.shape.clone();
-            shape[axis] = half;
+            shape[axis] = count;
             let part = stream(shape, ty.elem);
             let plan = self.plan();
-            let low = plan.add(What::Rows(x, 0, half), part.clone(), loc, None);
-            let high = plan.add(What::Rows(x, rows - half, half), part, loc, None);
-            let args = vec![Arg::Node(low), Arg::Node(high)];
-            x = plan.alu("max", args, ty.elem, loc);
+            let mut most = None;
+            for i in 0..parts {
+                let start = (i * count).min(rows - count);
+                let rows = plan.add(What::Rows(x, start, count), part.clone(), loc, None);
+                most = Some(match most {
+                    Some(most) => {
+                        let args = vec![Arg::Node(most), Arg::Node(rows)];
+                        plan.alu("max", args, ty.elem, loc)
+                    }
+                    None => rows,
+                });
+            }
+            x = most.unwrap_or(x);
         }
     }
+}
+
+/// How a maximum over this many rows is formed: in as few pipelines one after another as can be, and the first takes the
+/// maximum of so many parts of the rows. Numbers of fp32 enter on wires of their own, of which there are eight.
+pub fn maximum_tree(rows: usize) -> (u32, usize) {
+    const MOST: usize = 4;
+    let reaches = |parts: usize, levels: u32| parts.saturating_pow(levels) >= rows;
+    let levels = (0..).find(|&n| reaches(MOST, n)).unwrap_or(0);
+    let parts = (1..).find(|&parts| reaches(parts, levels)).unwrap_or(1);
+    (levels, parts)
 }
 
 fn swapped(shape: &[usize]) -> Vec<usize> {
