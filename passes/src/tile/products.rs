@@ -49,7 +49,7 @@ impl Tiler<'_> {
         let heads = ty.lead(2).first().copied();
         let (columns, packed) = (ty.last(), self.layouts.packed(result));
         if let (Rep::Lanes(activations), true) = (self.rep(x)?.clone(), heads.is_some() && packed)
-            && matches!(self.rep(w)?, Rep::Diagonal(_) | Rep::Constant(_))
+            && self.lies_diagonal(w)?
             && !data.attrs.has("start")
         {
             return self.diagonal_pass(op, w, &activations);

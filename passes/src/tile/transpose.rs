@@ -1,7 +1,7 @@
 //! Transposes, by the MXM: x is installed and the rows of an identity stream through it.
 //!
 //! Row i of the identity picks lane i of every installed row, so exact sums give the transpose; int8 and fp16 survive
-//! the way through int32 and fp32. An fp16 −0 becomes +0, and numbers must be finite.
+//! the way through int32 and fp32. Heads side by side: `diagonal.rs`. An fp16 −0 becomes +0, and numbers must be finite.
 
 use super::Tiler;
 use super::cuts::Cut;
@@ -26,9 +26,7 @@ impl Tiler<'_> {
         let sideways = self.source.ty(x).rank() == 3 && self.layouts.packed(y);
         if let (Rep::Lanes(tiles), 3) = (self.rep(x)?.clone(), self.source.ty(x).rank()) {
             if sideways {
-                return Err(self.refuse(
-                    "the heads of a transpose cannot lie side by side in the lanes if those of its operand do",
-                ));
+                return self.transposed_heads(x, &tiles, &cuts).map(Rep::Lanes);
             }
             // All heads of a tile at once; they come out one under another.
             let block = |t: &Tile| {
@@ -57,7 +55,7 @@ impl Tiler<'_> {
         let Some(tiles) = heads.first() else {
             return Ok(out);
         };
-        let rows: Vec<usize> = (0..tiles.iter().map(|t| t.cut.count).sum()).collect();
+        let rows = tiles.iter().map(|t| t.cut.count).sum();
         for &cut in cuts {
             let mut sum = None;
             for (i, tile) in tiles.iter().enumerate() {
@@ -69,7 +67,7 @@ impl Tiler<'_> {
                         columns.push(self.rows(tiles[i].value, part.relative_to(own.start))?);
                     }
                 }
-                let identity = self.identity(&rows, tile.cut, ty.elem)?;
+                let identity = self.picks(rows, tile.cut, ty.elem, |row, lane| row == lane)?;
                 let weights = self.install(&columns)?;
                 sum = Some(self.pass_of(identity, weights, sum, None)?);
             }
