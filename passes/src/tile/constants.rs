@@ -113,13 +113,6 @@ impl Tiler<'_> {
         self.constant(zeros.map_err(|e| self.refuse(e))?)
     }
 
-    /// One row of ones and zeros, by lane.
-    pub fn mask(&mut self, lanes: impl Iterator<Item = bool>) -> Result<Value, Diagnostic> {
-        let bytes: Vec<u8> = lanes.map(u8::from).collect();
-        let data = ConstData::new(&[1, bytes.len()], Elem::I8, bytes);
-        self.constant(data.map_err(|e| self.refuse(e))?)
-    }
-
     /// Rows that pick lanes: as many, and the lanes `cut` of them; i8 or f16.
     pub fn picks(
         &mut self,

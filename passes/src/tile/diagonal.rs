@@ -7,8 +7,7 @@
 //! sign of a zero, as long as all numbers are finite; fp16 groups are checked as in `products.rs`.
 //!
 //! Where the zeros come from: constants are written with them; weights that are transposed come out of their pass with
-//! them; of weights that a pipeline makes, it emits a copy for each slot, with the heads of other slots masked
-//! (`pipelines.rs`), and a window hides heads of the activations that no column is for.
+//! them.
 
 use super::Tiler;
 use super::constants::Part;
@@ -28,21 +27,12 @@ struct Place {
     /// Of the head: the rows that become columns, and the lanes.
     rows: Cut,
     lanes: Cut,
-    /// Lanes of the tile of activations before these.
+    /// Lanes of the tile of activations before these, and all of them.
     before: usize,
-    /// That tile, its lanes counted over all heads.
-    tile: Cut,
+    all: usize,
 }
 
 impl Tiler<'_> {
-    /// Whether blocks of these weights can lie along a diagonal.
-    pub fn lies_diagonal(&self, w: Value) -> Result<bool, Diagnostic> {
-        Ok(match self.rep(w)? {
-            Rep::Diagonal(_) | Rep::Constant(_) => true,
-            _ => self.layouts.spread(w).is_some(),
-        })
-    }
-
     /// `stream.pass` of these tiles of activations through blocks of weights.
     pub fn diagonal_pass(
         &mut self,
@@ -54,124 +44,72 @@ impl Tiler<'_> {
         let (result, partial) = (data.results[0], data.operands.get(2));
         let mut tiles = Vec::new();
         for cut in self.layouts.cuts(self.source, result) {
-            let sum = partial.map(|&p| self.lanes_of(p, None, cut)).transpose()?;
-            let sum = self.through_blocks(w, activations, cut, sum)?;
+            let mut sum = partial.map(|&p| self.lanes_of(p, None, cut)).transpose()?;
+            for tile in activations {
+                let blocks = self.blocks(w, tile.cut, cut)?;
+                if !blocks.is_empty() {
+                    let weights = self.install(&blocks)?;
+                    sum = Some(self.pass_of(tile.value, weights, sum, None)?);
+                }
+            }
             tiles.push(self.tile(cut, sum)?);
         }
         Ok(Rep::Lanes(tiles))
     }
 
-    /// One tile of a result.
-    fn through_blocks(
-        &mut self,
-        w: Value,
-        activations: &[Tile],
-        cut: Cut,
-        mut sum: Option<Value>,
-    ) -> Result<Option<Value>, Diagnostic> {
+    /// The columns `cut` of all heads of weights, in the lanes `tile` of all heads of the activations; none if these have
+    /// no head in common.
+    fn blocks(&mut self, w: Value, tile: Cut, cut: Cut) -> Result<Vec<Value>, Diagnostic> {
         let ty = self.source.ty(w);
         let (elem, lanes, columns) = (ty.elem, ty.last(), ty.shape[ty.rank() - 2]);
-        let heads = cut.start / columns..cut.end().div_ceil(columns);
-        for tile in activations {
-            let (mut parts, mut zeros) = (Vec::new(), 0);
-            let mut window = Cut::new(tile.cut.count, 0);
-            for h in heads.clone() {
-                let Some(rows) = cut.overlap(head(h, columns)) else {
-                    continue;
-                };
-                let Some(own) = tile.cut.overlap(head(h, lanes)) else {
-                    zeros += rows.count;
-                    continue;
-                };
-                if zeros > 0 {
-                    parts.push(self.zeros(zeros, tile.cut.count, elem)?);
-                    zeros = 0;
-                }
-                let inside = own.relative_to(tile.cut.start);
-                let start = window.start.min(inside.start);
-                window = Cut::new(start, inside.end() - start);
-                let place = Place {
-                    head: h,
-                    rows: rows.relative_to(h * columns),
-                    lanes: own.relative_to(h * lanes),
-                    before: inside.start,
-                    tile: tile.cut,
-                };
-                self.rounds_alike(w, place.lanes, inside.start, place.lanes.start == 0)?;
-                parts.push(self.block(w, place)?);
-            }
-            if parts.is_empty() {
+        let (mut blocks, mut zeros) = (Vec::new(), 0);
+        for h in cut.start / columns..cut.end().div_ceil(columns) {
+            let Some(rows) = cut.overlap(head(h, columns)) else {
                 continue;
-            }
+            };
+            let Some(own) = tile.overlap(head(h, lanes)) else {
+                zeros += rows.count;
+                continue;
+            };
             if zeros > 0 {
-                parts.push(self.zeros(zeros, tile.cut.count, elem)?);
+                blocks.push(self.zeros(zeros, tile.count, elem)?);
+                zeros = 0;
             }
-            let weights = self.install(&parts)?;
-            // Other heads of the tile have the same slots.
-            let hides = self.layouts.spread(w).is_some() && window.count < tile.cut.count;
-            sum = Some(self.pass_of(tile.value, weights, sum, hides.then_some(window))?);
+            let place = Place {
+                head: h,
+                rows: rows.relative_to(h * columns),
+                lanes: own.relative_to(h * lanes),
+                before: own.start - tile.start,
+                all: tile.count,
+            };
+            self.rounds_alike(w, place.lanes, place.before, place.lanes.start == 0)?;
+            blocks.push(self.block(w, place)?);
         }
-        Ok(sum)
+        if zeros > 0 && !blocks.is_empty() {
+            blocks.push(self.zeros(zeros, tile.count, elem)?);
+        }
+        Ok(blocks)
     }
 
     /// The weights of one head.
     fn block(&mut self, w: Value, place: Place) -> Result<Value, Diagnostic> {
-        match self.rep(w)?.clone() {
-            Rep::Constant(_) => {
-                let part = Part::Placed {
-                    head: place.head,
-                    lanes: place.lanes,
-                    before: place.before,
-                    all: place.tile.count,
-                };
-                let whole = self.constant_part(w, part)?;
-                self.rows(whole, place.rows)
-            }
-            Rep::Diagonal(blocks) => {
-                let ty = self.source.ty(w);
-                let rows = place.rows.after(place.head * ty.shape[ty.rank() - 2]);
-                let block = blocks.iter().find(|b| b.cut.overlap(rows) == Some(rows));
-                let block = block.ok_or_else(|| {
-                    self.refuse(format!("the columns {rows} of {w} lie in several tiles"))
-                })?;
-                self.rows(block.value, rows.relative_to(block.cut.start))
-            }
-            Rep::Lanes(tiles) => {
-                let tile = self.pick(&tiles, place.tile)?;
-                let slot = self.slot(w, place.head);
-                let masked = slot.and_then(|slot| self.spread.get(&(tile, slot)).copied());
-                let masked = masked.ok_or_else(|| {
-                    self.refuse(format!("there is no copy of {w} with single heads"))
-                })?;
-                self.rows(masked, place.rows)
-            }
-            _ => Err(self.refuse(format!("the heads of {w} do not lie side by side"))),
-        }
-    }
-
-    /// Tiles of a transpose of heads that lie side by side, so that its own do: a row of the activations picks the same
-    /// row of every head, and the weights keep the heads apart.
-    pub fn transposed_heads(
-        &mut self,
-        x: Value,
-        tiles: &[Tile],
-        cuts: &[Cut],
-    ) -> Result<Vec<Tile>, Diagnostic> {
-        let ty = self.source.ty(x);
-        let (rows, elem) = (ty.last(), ty.elem);
-        let mut picks = Vec::new();
-        for tile in tiles {
-            let value = self.picks(rows, tile.cut, elem, |row, lane| lane % rows == row)?;
-            picks.push(Tile { value, ..*tile });
-        }
-        let mut out = Vec::new();
-        for &cut in cuts {
-            let sum = self.through_blocks(x, &picks, cut, None)?;
-            let sum = self.tile(cut, sum)?.value;
-            let value = self.convert(sum, elem)?;
-            out.push(Tile { cut, value });
-        }
-        Ok(out)
+        let Rep::Diagonal(blocks) = self.rep(w)?.clone() else {
+            let part = Part::Placed {
+                head: place.head,
+                lanes: place.lanes,
+                before: place.before,
+                all: place.all,
+            };
+            let whole = self.constant_part(w, part)?;
+            return self.rows(whole, place.rows);
+        };
+        let ty = self.source.ty(w);
+        let rows = place.rows.after(place.head * ty.shape[ty.rank() - 2]);
+        let block = blocks.iter().find(|b| b.cut.overlap(rows) == Some(rows));
+        let block = block.ok_or_else(|| {
+            self.refuse(format!("the columns {rows} of {w} lie in several tiles"))
+        })?;
+        self.rows(block.value, rows.relative_to(block.cut.start))
     }
 
     /// The transpose of heads that lie side by side, as weights of `activations`: one pass for the heads of a tile that

@@ -1,18 +1,18 @@
 //! Which values get their heads side by side though no op demands it: those of attention, where a vector holds two heads
-//! or more and a pass can serve them all (`diagonal.rs`).
+//! or more.
 //!
 //! Activations: a transpose whose result only streams through weights of as many heads, constant ones or transposed ones
-//! that nothing else installs. Scores: what is transposed, if all of its class comes from passes of heads side by side
-//! through weights that a pipeline makes, and meets nothing but constants and broadcast inputs.
+//! that nothing else installs; a pass then serves several heads (`diagonal.rs`). Scores: what is transposed, if all of
+//! its class comes from passes of heads side by side and meets nothing but constants and broadcast inputs; a pipeline
+//! then does.
 //! Decides layouts only; every product keeps its sums.
 
 use super::Limits;
 use super::layout::{Demand, Layouts};
 use tspc_ir::{Elem, Entity, Module, Op, Opcode, Value};
 
-/// Heads that share a vector of scores: for each, the pipelines before emit a copy with the other heads masked, which
-/// takes two operations and an input.
-const SLOTS: usize = 2;
+/// Heads that share a vector of scores at most: their passes run one after another, adding up.
+const HEADS: usize = 2;
 
 struct Gather<'a> {
     layouts: &'a Layouts,
@@ -59,17 +59,15 @@ pub fn gather(
         let Some(weights) = within.weights(y) else {
             continue;
         };
-        let scores = within.scores(x, y).filter(|_| fits(rows));
+        let scores = fits(rows) && within.scores(x, y);
         let computed = weights.into_iter().filter(|w| !constant[w.index()]);
         layouts.beside.extend(computed.map(|w| (w, y)));
         let class = layouts.find(y.index());
         layouts.demands.insert(class, Demand { heads, tile, op });
-        if let Some(weights) = scores {
+        if scores {
             let class = layouts.find(x.index());
-            let tile = SLOTS * rows;
+            let tile = tile.min(HEADS * rows);
             layouts.demands.insert(class, Demand { heads, tile, op });
-            let spread = weights.into_iter().chain([x]);
-            layouts.spread.extend(spread.map(|v| (v, x)));
         }
     }
 }
@@ -115,56 +113,41 @@ impl Gather<'_> {
         weights.collect()
     }
 
-    /// The weights that make the class of `x`, each as it is installed and as a pipeline makes it, if the heads of the
-    /// class can lie side by side and only `y` is made of it.
-    fn scores(&self, x: Value, y: Value) -> Option<Vec<Value>> {
+    /// Whether the heads of the class of `x` can lie side by side, and only `y` is made of it.
+    fn scores(&self, x: Value, y: Value) -> bool {
         let class = self.layouts.find(x.index());
         let heads = self.module.ty(x).lead(2);
         let inside = |v: Value| self.layouts.find(v.index()) == class;
         let alike = |v: Value| self.module.ty(v).lead(2) == heads;
-        let mut weights = Vec::new();
-        for v in (0..self.free.len()).map(Value::new).filter(|&v| inside(v)) {
-            let stays = |&user: &Op| {
-                let data = &self.module[user];
-                match data.opcode {
-                    Opcode::StreamPipeline | Opcode::StreamRows => inside(data.results[0]),
-                    _ => data.results.first() == Some(&y),
-                }
-            };
-            if !alike(v) || !self.users[v.index()].iter().all(stays) {
-                return None;
-            }
-            let made = self.module.def_op(v)?;
-            let data = &self.module[made];
+        let dealt = |v: Value| alike(v) && self.layouts.packed(v) && self.free[v.index()];
+        let stays = |&user: &Op| {
+            let data = &self.module[user];
             match data.opcode {
-                Opcode::StreamRows => {}
-                Opcode::StreamPipeline => {
-                    let meets = |&o: &Value| {
-                        inside(o)
-                            || self.constant[o.index()]
-                            || self.made_by(o, Opcode::StreamBroadcast).is_some()
-                    };
-                    if !data.operands.iter().all(meets) {
-                        return None;
-                    }
-                }
-                Opcode::StreamPass => {
-                    let w = self.installed(made).filter(|_| data.operands.len() == 2)?;
-                    let dealt =
-                        |v: Value| alike(v) && self.layouts.packed(v) && self.free[v.index()];
-                    let source = match self.made_by(w, Opcode::StreamHeads) {
-                        Some(view) => self.module[view].operands[0],
-                        None => w,
-                    };
-                    self.made_by(source, Opcode::StreamPipeline)?;
-                    if !dealt(data.operands[0]) || !dealt(w) {
-                        return None;
-                    }
-                    weights.extend([w, source]);
-                }
-                _ => return None,
+                Opcode::StreamPipeline | Opcode::StreamRows => inside(data.results[0]),
+                _ => data.results.first() == Some(&y),
             }
-        }
-        Some(weights)
+        };
+        let meets = |&v: &Value| {
+            inside(v)
+                || self.constant[v.index()]
+                || self.made_by(v, Opcode::StreamBroadcast).is_some()
+        };
+        let made = |v: Value| {
+            self.module.def_op(v).is_some_and(|op| {
+                let data = &self.module[op];
+                match data.opcode {
+                    Opcode::StreamRows => true,
+                    Opcode::StreamPipeline => data.operands.iter().all(meets),
+                    Opcode::StreamPass => {
+                        data.operands.len() == 2
+                            && dealt(data.operands[0])
+                            && self.installed(op).is_some_and(dealt)
+                    }
+                    _ => false,
+                }
+            })
+        };
+        let mut members = (0..self.free.len()).map(Value::new).filter(|&v| inside(v));
+        members.all(|v| alike(v) && self.users[v.index()].iter().all(stays) && made(v))
     }
 }

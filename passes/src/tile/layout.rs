@@ -29,8 +29,6 @@ pub struct Layouts {
     pub(super) demands: BTreeMap<usize, Demand>,
     /// Transposed weights, and the activations beside whose heads theirs lie.
     pub(super) beside: BTreeMap<Value, Value>,
-    /// Values of which each tile is wanted once a slot, and the value whose tiles say which slot a head has.
-    pub(super) spread: BTreeMap<Value, Value>,
     lanes: usize,
 }
 
@@ -41,7 +39,6 @@ impl Layouts {
             parent: (0..module.values().count()).collect(),
             demands: BTreeMap::new(),
             beside: BTreeMap::new(),
-            spread: BTreeMap::new(),
             lanes: limits.lanes,
         };
         let (free, constant) = free(module);
@@ -93,11 +90,6 @@ impl Layouts {
     /// The activations beside whose heads these weights lie.
     pub fn beside(&self, weights: Value) -> Option<Value> {
         self.beside.get(&weights).copied()
-    }
-
-    /// The value whose tiles give the heads of `value` their slots, if the tiles of `value` are wanted once a slot.
-    pub fn spread(&self, value: Value) -> Option<Value> {
-        self.spread.get(&value).copied()
     }
 
     /// Whether the heads of this value lie side by side in the lanes.

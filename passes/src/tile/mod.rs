@@ -18,7 +18,6 @@ mod transpose;
 mod values;
 mod views;
 
-use crate::egraph::decode::pipelines::Room;
 use crate::pass::{Context, Options, PassDef};
 use constants::Part;
 use cuts::Cut;
@@ -55,7 +54,6 @@ pub fn tile(source: &Module, machine: &Machine) -> Result<Module, Diagnostic> {
         rewriter: Rewriter::new(source),
         reps: BTreeMap::new(),
         parts: BTreeMap::new(),
-        spread: BTreeMap::new(),
         there: BTreeMap::new(),
         at: Op::new(0),
     };
@@ -87,8 +85,6 @@ pub(crate) struct Limits {
     group_f16: usize,
     /// K lanes that one fp16 sum takes.
     k_f16: usize,
-    /// Of a pipeline.
-    room: Room,
 }
 
 impl Limits {
@@ -99,7 +95,6 @@ impl Limits {
             group_i8: lanes / machine.mxm_groups_i8 as usize,
             group_f16: lanes / machine.mxm_groups_f16 as usize,
             k_f16: machine.mxm_k_f16 as usize,
-            room: Room::of(machine),
         }
     }
 }
@@ -117,8 +112,6 @@ struct Tiler<'m> {
     reps: BTreeMap<Value, Rep>,
     /// Parts of old constants as new values.
     parts: BTreeMap<(Value, Part), Value>,
-    /// By tile and slot, the tile with the heads of all other slots masked.
-    spread: BTreeMap<(Value, usize), Value>,
     /// Constants, views and installs, each made once.
     there: BTreeMap<Made, Value>,
     /// The old op that is being tiled.

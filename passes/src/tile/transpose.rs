@@ -1,10 +1,11 @@
 //! Transposes, by the MXM: x is installed and the rows of an identity stream through it.
 //!
 //! Row i of the identity picks lane i of every installed row, so exact sums give the transpose; int8 and fp16 survive
-//! the way through int32 and fp32. Heads side by side: `diagonal.rs`. An fp16 −0 becomes +0, and numbers must be finite.
+//! the way through int32 and fp32. An fp16 −0 becomes +0, and numbers must be finite.
 
 use super::Tiler;
 use super::cuts::Cut;
+use super::products::{Segment, Term};
 use super::values::{Block, Rep, Tile};
 use tspc_ir::{Attr, Diagnostic, Elem, Op, Opcode, Value};
 
@@ -75,6 +76,44 @@ impl Tiler<'_> {
                 let value = self.convert(sum, self.ty(tile.value).elem)?;
                 out.push(Tile { cut, value });
             }
+        }
+        Ok(out)
+    }
+
+    /// Tiles of a transpose of heads that lie side by side, so that its own do: a pass for each head, through columns of
+    /// its own.
+    fn transposed_heads(
+        &mut self,
+        x: Value,
+        tiles: &[Tile],
+        cuts: &[Cut],
+    ) -> Result<Vec<Tile>, Diagnostic> {
+        let ty = self.source.ty(x);
+        let (heads, columns, rows, elem) = (ty.shape[0], ty.shape[1], ty.last(), ty.elem);
+        let mut out = Vec::new();
+        for &cut in cuts {
+            let mut sum = None;
+            for h in 0..heads {
+                let Some(segment) = Segment::of(cut, h, columns) else {
+                    continue;
+                };
+                for tile in tiles {
+                    if tile.cut.overlap(Cut::new(h * rows, rows)).is_none() {
+                        continue;
+                    }
+                    let picked = |row: usize, lane: usize| lane == h * rows + row;
+                    let term = Term {
+                        x: self.picks(rows, tile.cut, elem, picked)?,
+                        window: None,
+                        lanes: tile.cut,
+                        head: None,
+                    };
+                    sum = self.chain(&[term], x, &segment, sum)?;
+                }
+            }
+            let sum = self.tile(cut, sum)?.value;
+            let value = self.convert(sum, elem)?;
+            out.push(Tile { cut, value });
         }
         Ok(out)
     }
