@@ -112,7 +112,7 @@ fn flat_transposes_and_computed_weights() {
 }
 
 /// Rows, heads, lanes of a head.
-const GEOMETRIES: [(usize, usize, usize); 10] = [
+const GEOMETRIES: [(usize, usize, usize); 12] = [
     (7, 2, 16),
     (16, 3, 64),
     (40, 12, 32),
@@ -123,6 +123,8 @@ const GEOMETRIES: [(usize, usize, usize); 10] = [
     (330, 2, 32),
     (128, 7, 64),
     (64, 4, 112),
+    (80, 9, 32),
+    (96, 5, 48),
 ];
 
 #[test]
@@ -287,9 +289,10 @@ fn heads_share_the_passes_of_attention() {
     // Passes of scores, P, V, context, row sums and the layer after, and how many see a window.
     for (elem, rows, passes, windows) in [
         (I8, 128, [12, 12, 6, 6, 6, 9], 12),
-        (I8, 64, [12, 12, 12, 3, 3, 9], 12),
+        (I8, 64, [12, 3, 12, 3, 3, 9], 12),
         (I8, 72, [12, 12, 3, 12, 12, 9], 12),
-        (F16, 64, [12, 12, 12, 6, 6, 18], 12),
+        (F16, 64, [12, 6, 12, 6, 6, 18], 12),
+        (F16, 80, [12, 12, 12, 6, 6, 18], 12),
         (F16, 128, [12, 12, 6, 12, 12, 18], 12),
     ] {
         let tile = if elem == I8 { 320 } else { 160 };

@@ -4,15 +4,12 @@
 //! Activations: a transpose whose result only streams through weights of as many heads, constant ones or transposed ones
 //! that nothing else installs; a pass then serves several heads (`diagonal.rs`). Scores: what is transposed, if all of
 //! its class comes from passes of heads side by side and meets nothing but constants and broadcast inputs; a pipeline
-//! then does.
+//! then serves several heads, though still a pass each.
 //! Decides layouts only; every product keeps its sums.
 
 use super::Limits;
 use super::layout::{Demand, Layouts};
 use tspc_ir::{Elem, Entity, Module, Op, Opcode, Value};
-
-/// Heads that share a vector of scores at most: their passes run one after another, adding up.
-const HEADS: usize = 2;
 
 struct Gather<'a> {
     layouts: &'a Layouts,
@@ -59,14 +56,14 @@ pub fn gather(
         let Some(weights) = within.weights(y) else {
             continue;
         };
-        let scores = fits(rows) && within.scores(x, y);
+        // The passes of a vector of scores add up one after another, which pays if rows stream longer than sums travel.
+        let scores = fits(rows) && rows > limits.trip && within.scores(x, y);
         let computed = weights.into_iter().filter(|w| !constant[w.index()]);
         layouts.beside.extend(computed.map(|w| (w, y)));
         let class = layouts.find(y.index());
         layouts.demands.insert(class, Demand { heads, tile, op });
         if scores {
             let class = layouts.find(x.index());
-            let tile = tile.min(HEADS * rows);
             layouts.demands.insert(class, Demand { heads, tile, op });
         }
     }
