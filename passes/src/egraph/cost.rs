@@ -18,21 +18,26 @@ pub struct Cost {
     k_f16: u64,
     planes: u64,
     alus: u64,
-    /// From an operand's read to its result in memory, over the MXM and once over the VXM.
+    /// Of a value to memory.
     trip: u64,
+}
+
+/// Cycles from an operand's read to its result in memory, over the MXM and once over the VXM.
+pub fn trip(machine: &Numbers) -> u64 {
+    let hop = machine.sr_columns + machine.mxm_port_delay + machine.vxm_entry;
+    let mxm = machine.mxm_act_to_accumulate + machine.mxm_accumulate_to_result;
+    u64::from(hop + mxm)
 }
 
 impl Cost {
     /// The costs of a machine.
     pub fn new(machine: &Numbers) -> Cost {
-        let hop = machine.sr_columns + machine.mxm_port_delay + machine.vxm_entry;
-        let mxm = machine.mxm_act_to_accumulate + machine.mxm_accumulate_to_result;
         Cost {
             lanes: u64::from(machine.superlanes * machine.lanes_per_superlane),
             k_f16: u64::from(machine.mxm_k_f16),
             planes: u64::from(2 * machine.mxm_planes),
             alus: u64::from(machine.vxm_alus),
-            trip: u64::from(hop + mxm),
+            trip: trip(machine),
         }
     }
 

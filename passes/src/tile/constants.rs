@@ -114,21 +114,27 @@ impl Tiler<'_> {
         self.constant(zeros.map_err(|e| self.refuse(e))?)
     }
 
-    /// The columns `cut` of these rows of the identity, i8 or f16.
-    pub fn identity(&mut self, rows: &[usize], cut: Cut, elem: Elem) -> Result<Value, Diagnostic> {
+    /// Rows that pick lanes: as many, and the lanes `cut` of them; i8 or f16.
+    pub fn picks(
+        &mut self,
+        rows: usize,
+        cut: Cut,
+        elem: Elem,
+        picked: impl Fn(usize, usize) -> bool,
+    ) -> Result<Value, Diagnostic> {
         let one: &[u8] = match elem {
             // 1.0 of fp16 is 3C00.
             Elem::F16 => &[0x00, 0x3c],
             _ => &[1],
         };
-        let mut bytes = vec![0; rows.len() * cut.count * one.len()];
-        for (i, &row) in rows.iter().enumerate() {
-            if (cut.start..cut.end()).contains(&row) {
-                let at = (i * cut.count + row - cut.start) * one.len();
-                bytes[at..at + one.len()].copy_from_slice(one);
+        let mut bytes = vec![0; rows * cut.count * one.len()];
+        let lanes = (0..rows).flat_map(|r| (cut.start..cut.end()).map(move |l| (r, l)));
+        for (number, (row, lane)) in bytes.chunks_exact_mut(one.len()).zip(lanes) {
+            if picked(row, lane) {
+                number.copy_from_slice(one);
             }
         }
-        let data = ConstData::new(&[rows.len(), cut.count], elem, bytes);
+        let data = ConstData::new(&[rows, cut.count], elem, bytes);
         self.constant(data.map_err(|e| self.refuse(e))?)
     }
 

@@ -6,7 +6,8 @@
 //! other heads are zeros, and the tiles of the activations add up through partial sums. Zeros change no sum but for the
 //! sign of a zero, as long as all numbers are finite; fp16 groups are checked as in `products.rs`.
 //!
-//! Weights that are transposed for this come out of their pass with the zeros in place.
+//! Where the zeros come from: constants are written with them; weights that are transposed come out of their pass with
+//! them.
 
 use super::Tiler;
 use super::constants::Part;
@@ -20,6 +21,17 @@ fn head(h: usize, positions: usize) -> Cut {
     Cut::new(h * positions, positions)
 }
 
+/// Where a block of weights lies.
+struct Place {
+    head: usize,
+    /// Of the head: the rows that become columns, and the lanes.
+    rows: Cut,
+    lanes: Cut,
+    /// Lanes of the tile of activations before these, and all of them.
+    before: usize,
+    all: usize,
+}
+
 impl Tiler<'_> {
     /// `stream.pass` of these tiles of activations through blocks of weights.
     pub fn diagonal_pass(
@@ -29,60 +41,71 @@ impl Tiler<'_> {
         activations: &[Tile],
     ) -> Result<Rep, Diagnostic> {
         let data = &self.source[op];
-        let (x, result, partial) = (data.operands[0], data.results[0], data.operands.get(2));
-        let (lanes, columns) = (self.source.ty(x).last(), self.source.ty(result).last());
-        let (heads, elem) = (self.source.ty(result).shape[0], self.source.ty(w).elem);
+        let (result, partial) = (data.results[0], data.operands.get(2));
         let mut tiles = Vec::new();
         for cut in self.layouts.cuts(self.source, result) {
             let mut sum = partial.map(|&p| self.lanes_of(p, None, cut)).transpose()?;
             for tile in activations {
-                let (mut parts, mut zeros) = (Vec::new(), 0);
-                for h in 0..heads {
-                    let Some(columns) = cut.overlap(head(h, columns)) else {
-                        continue;
-                    };
-                    let Some(own) = tile.cut.overlap(head(h, lanes)) else {
-                        zeros += columns.count;
-                        continue;
-                    };
-                    let inside = own.relative_to(tile.cut.start).start;
-                    let own = own.relative_to(h * lanes);
-                    self.rounds_alike(x, own, inside, own.start == 0)?;
-                    if zeros > 0 {
-                        parts.push(self.zeros(zeros, tile.cut.count, elem)?);
-                        zeros = 0;
-                    }
-                    let place = Part::Placed {
-                        head: h,
-                        lanes: own,
-                        before: inside,
-                        all: tile.cut.count,
-                    };
-                    parts.push(self.block(w, place, columns)?);
+                let blocks = self.blocks(w, tile.cut, cut)?;
+                if !blocks.is_empty() {
+                    let weights = self.install(&blocks)?;
+                    sum = Some(self.pass_of(tile.value, weights, sum, None)?);
                 }
-                if parts.is_empty() {
-                    continue;
-                }
-                if zeros > 0 {
-                    parts.push(self.zeros(zeros, tile.cut.count, elem)?);
-                }
-                let weights = self.install(&parts)?;
-                sum = Some(self.pass_of(tile.value, weights, sum, None)?);
             }
             tiles.push(self.tile(cut, sum)?);
         }
         Ok(Rep::Lanes(tiles))
     }
 
-    /// The weights at `place` of the columns `rows`, which count those of all heads.
-    fn block(&mut self, w: Value, place: Part, rows: Cut) -> Result<Value, Diagnostic> {
+    /// The columns `cut` of all heads of weights, in the lanes `tile` of all heads of the activations; none if these have
+    /// no head in common.
+    fn blocks(&mut self, w: Value, tile: Cut, cut: Cut) -> Result<Vec<Value>, Diagnostic> {
+        let ty = self.source.ty(w);
+        let (elem, lanes, columns) = (ty.elem, ty.last(), ty.shape[ty.rank() - 2]);
+        let (mut blocks, mut zeros) = (Vec::new(), 0);
+        for h in cut.start / columns..cut.end().div_ceil(columns) {
+            let Some(rows) = cut.overlap(head(h, columns)) else {
+                continue;
+            };
+            let Some(own) = tile.overlap(head(h, lanes)) else {
+                zeros += rows.count;
+                continue;
+            };
+            if zeros > 0 {
+                blocks.push(self.zeros(zeros, tile.count, elem)?);
+                zeros = 0;
+            }
+            let place = Place {
+                head: h,
+                rows: rows.relative_to(h * columns),
+                lanes: own.relative_to(h * lanes),
+                before: own.start - tile.start,
+                all: tile.count,
+            };
+            self.rounds_alike(w, place.lanes, place.before, place.lanes.start == 0)?;
+            blocks.push(self.block(w, place)?);
+        }
+        if zeros > 0 && !blocks.is_empty() {
+            blocks.push(self.zeros(zeros, tile.count, elem)?);
+        }
+        Ok(blocks)
+    }
+
+    /// The weights of one head.
+    fn block(&mut self, w: Value, place: Place) -> Result<Value, Diagnostic> {
         let Rep::Diagonal(blocks) = self.rep(w)?.clone() else {
-            let whole = self.constant_part(w, place)?;
-            let own = rows.start % self.ty(whole).shape[0];
-            return self.rows(whole, Cut::new(own, rows.count));
+            let part = Part::Placed {
+                head: place.head,
+                lanes: place.lanes,
+                before: place.before,
+                all: place.all,
+            };
+            let whole = self.constant_part(w, part)?;
+            return self.rows(whole, place.rows);
         };
-        let mut blocks = blocks.iter();
-        let block = blocks.find(|b| b.cut.overlap(rows) == Some(rows));
+        let ty = self.source.ty(w);
+        let rows = place.rows.after(place.head * ty.shape[ty.rank() - 2]);
+        let block = blocks.iter().find(|b| b.cut.overlap(rows) == Some(rows));
         let block = block.ok_or_else(|| {
             self.refuse(format!("the columns {rows} of {w} lie in several tiles"))
         })?;
@@ -103,11 +126,10 @@ impl Tiler<'_> {
             // By zeros before and lanes in all.
             let mut alike: BTreeMap<(usize, usize), Vec<Cut>> = BTreeMap::new();
             for h in 0..ty.shape[0] {
-                let place = places.iter().find_map(|all| {
-                    let own = head(h, keys);
-                    (all.overlap(own)? == own).then_some((own.start - all.start, all.count))
-                });
-                if let (Some(place), Some(part)) = (place, tile.cut.overlap(head(h, lanes))) {
+                let own = head(h, keys);
+                let all = places.iter().find(|all| all.overlap(own) == Some(own));
+                if let (Some(all), Some(part)) = (all, tile.cut.overlap(head(h, lanes))) {
+                    let place = (own.start - all.start, all.count);
                     alike.entry(place).or_default().push(part);
                 }
             }
@@ -120,10 +142,9 @@ impl Tiler<'_> {
                     columns.push(self.zeros(all - before - keys, tile.cut.count, elem)?);
                 }
                 let weights = self.install(&columns)?;
-                let rows = parts.iter().map(|p| p.relative_to(tile.cut.start));
-                let rows: Vec<usize> = rows.flat_map(|p| p.start..p.end()).collect();
-                let identity = self.identity(&rows, Cut::new(0, tile.cut.count), elem)?;
-                let sum = self.pass_of(identity, weights, None, None)?;
+                let rows: Vec<usize> = parts.iter().flat_map(|p| p.start..p.end()).collect();
+                let picks = self.picks(rows.len(), tile.cut, elem, |i, lane| rows[i] == lane)?;
+                let sum = self.pass_of(picks, weights, None, None)?;
                 let value = self.convert(sum, elem)?;
                 let mut at = 0;
                 for cut in parts {

@@ -2,24 +2,24 @@
 //!
 //! Values that meet lane by lane in a pipeline, as partial sum and sum, or as the same lanes under another shape are
 //! of one class and are cut alike. `stream.heads` and `stream.merge` demand that no head of their class straddles two
-//! tiles and put the heads side by side; every other class is cut into whole vectors and a rest, or into equal tiles
-//! where views of lanes begin at those and nothing is fp16, and its heads are tiled one by one. Transposes whose
-//! results only stream through weights of as many heads put their heads side by side as well, if one vector holds two
-//! heads or more: a pass then serves several heads (`diagonal.rs`).
+//! tiles and put the heads side by side; so does `gather.rs`, where several heads can share a pass. Every other class is
+//! cut into whole vectors and a rest, or into equal tiles where views of lanes begin at those and nothing is fp16, and
+//! its heads are tiled one by one.
 //! Views of inputs and constants belong to no class, because they can be cut anywhere; parts and concatenations of
 //! lanes have the tiles that they come from.
 
 use super::Limits;
 use super::cuts::{self, Cut};
+use super::gather::gather;
 use std::collections::{BTreeMap, BTreeSet};
 use tspc_ir::{Diagnostic, Elem, Entity, Module, Op, Opcode, Value};
 
 /// What `stream.heads` or `stream.merge` asks of a class.
 #[derive(Clone, Copy)]
-struct Demand {
-    heads: usize,
-    tile: usize,
-    op: Op,
+pub(super) struct Demand {
+    pub heads: usize,
+    pub tile: usize,
+    pub op: Op,
 }
 
 /// The classes of a module's values.
@@ -27,13 +27,13 @@ pub struct Layouts {
     /// Per value, one nearer to the representative of its class.
     parent: Vec<usize>,
     /// By representative.
-    demands: BTreeMap<usize, Demand>,
+    pub(super) demands: BTreeMap<usize, Demand>,
     /// By representative, where views of lanes begin, or lanes that others meet.
     starts: BTreeMap<usize, BTreeSet<usize>>,
     /// Representatives of classes with fp16 values: where these are cut decides what is rounded.
     halves: BTreeSet<usize>,
     /// Transposed weights, and the activations beside whose heads theirs lie.
-    beside: BTreeMap<Value, Value>,
+    pub(super) beside: BTreeMap<Value, Value>,
     lanes: usize,
     /// Lanes that equal tiles have a multiple of.
     unit: usize,
@@ -93,74 +93,9 @@ impl Layouts {
                 );
             }
         }
-        layouts.gather(module, limits, &free, &constant);
+        gather(&mut layouts, module, limits, (&free, &constant));
         layouts.seen(module, &free)?;
         Ok(layouts)
-    }
-
-    /// Puts the heads of transposed activations side by side.
-    fn gather(&mut self, module: &Module, limits: &Limits, free: &[bool], constant: &[bool]) {
-        let users = module.users();
-        for &op in module.body_ops() {
-            let data = &module[op];
-            if data.opcode != Opcode::StreamTranspose {
-                continue;
-            }
-            let (x, y) = (data.operands[0], data.results[0]);
-            let ty = module.ty(y);
-            // An fp16 sum is rounded after 160 lanes, which no head may straddle.
-            let (tile, group) = match ty.elem {
-                Elem::F16 => (limits.k_f16, limits.group_f16),
-                _ => (limits.lanes, limits.group_i8),
-            };
-            let [heads, _, lanes] = ty.shape[..] else {
-                continue;
-            };
-            let fits = heads > 1 && 2 * lanes <= tile && lanes.is_multiple_of(group);
-            if !fits || !free[y.index()] || self.packed(x) || self.packed(y) {
-                continue;
-            }
-            let weights = users[y.index()]
-                .iter()
-                .map(|&pass| self.follows(module, &users, constant, pass, y));
-            if let Some(weights) = weights.collect::<Option<Vec<Value>>>() {
-                let class = self.find(y.index());
-                self.demands.insert(class, Demand { heads, tile, op });
-                let computed = weights.into_iter().filter(|w| !constant[w.index()]);
-                self.beside.extend(computed.map(|w| (w, y)));
-            }
-        }
-    }
-
-    /// The weights of a pass of `x`, if they can be laid out as the heads of `x` are.
-    fn follows(
-        &self,
-        module: &Module,
-        users: &[Vec<Op>],
-        constant: &[bool],
-        pass: Op,
-        x: Value,
-    ) -> Option<Value> {
-        let streams = |op: Op| {
-            let data = &module[op];
-            data.opcode == Opcode::StreamPass && data.operands[0] == x && !data.attrs.has("start")
-        };
-        let data = &module[pass];
-        let install = module.def_op(*data.operands.get(1)?)?;
-        if !streams(pass) || module[install].opcode != Opcode::StreamInstall {
-            return None;
-        }
-        let w = module[install].operands[0];
-        let made = &module[module.def_op(w)?];
-        let turned = made.opcode == Opcode::StreamTranspose
-            && self.packed(made.operands[0])
-            && module.ty(w).lead(2) == module.ty(x).lead(2)
-            && users[w.index()].iter().all(|&i| {
-                let data = &module[i];
-                data.opcode == Opcode::StreamInstall
-                    && users[data.results[0].index()].iter().all(|&p| streams(p))
-            });
-        (self.packed(data.results[0]) && (constant[w.index()] || turned)).then_some(w)
     }
 
     /// The activations beside whose heads these weights lie.
@@ -244,7 +179,7 @@ impl Layouts {
         }
     }
 
-    fn find(&self, mut value: usize) -> usize {
+    pub(super) fn find(&self, mut value: usize) -> usize {
         while self.parent[value] != value {
             value = self.parent[value];
         }

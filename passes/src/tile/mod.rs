@@ -10,6 +10,7 @@
 mod constants;
 pub(crate) mod cuts;
 mod diagonal;
+mod gather;
 mod layout;
 mod pipelines;
 mod products;
@@ -17,6 +18,7 @@ mod transpose;
 mod values;
 mod views;
 
+use crate::egraph::cost::trip;
 use crate::pass::{Context, Options, PassDef};
 use constants::Part;
 use cuts::Cut;
@@ -90,6 +92,8 @@ pub(crate) struct Limits {
     group_f16: usize,
     /// K lanes that one fp16 sum takes.
     k_f16: usize,
+    /// Cycles that a sum is on its way to memory.
+    trip: usize,
 }
 
 impl Limits {
@@ -100,6 +104,7 @@ impl Limits {
             group_i8: lanes / machine.mxm_groups_i8 as usize,
             group_f16: lanes / machine.mxm_groups_f16 as usize,
             k_f16: machine.mxm_k_f16 as usize,
+            trip: trip(machine) as usize,
         }
     }
 }

@@ -13,21 +13,34 @@ use super::values::{Rep, Tile, run};
 use tspc_ir::{Attr, Diagnostic, Elem, Op, Opcode, Value};
 
 /// One step of a chain: some K lanes.
-struct Term {
-    x: Value,
+pub(super) struct Term {
+    pub x: Value,
     /// The lanes of x that count, if not all do.
-    window: Option<Cut>,
+    pub window: Option<Cut>,
     /// The same lanes of the weights' rows: of this head, or of all heads side by side.
-    lanes: Cut,
-    head: Option<usize>,
+    pub lanes: Cut,
+    pub head: Option<usize>,
 }
 
 /// Rows of weights that become the columns of a tile, between zero columns.
-struct Segment {
-    head: Option<usize>,
-    before: usize,
-    rows: Cut,
-    after: usize,
+pub(super) struct Segment {
+    pub head: Option<usize>,
+    pub before: usize,
+    pub rows: Cut,
+    pub after: usize,
+}
+
+impl Segment {
+    /// Those of head `h` of the columns `cut`, which count those of all heads.
+    pub fn of(cut: Cut, h: usize, columns: usize) -> Option<Segment> {
+        let part = cut.overlap(Cut::new(h * columns, columns))?;
+        Some(Segment {
+            head: Some(h),
+            before: part.start - cut.start,
+            rows: part.relative_to(h * columns),
+            after: cut.end() - part.end(),
+        })
+    }
 }
 
 impl Tiler<'_> {
@@ -59,15 +72,7 @@ impl Tiler<'_> {
         if let (Some(heads), true) = (heads, packed) {
             let mut tiles = Vec::new();
             for cut in cuts {
-                let segments = (0..heads).filter_map(|h| {
-                    let part = cut.overlap(Cut::new(h * columns, columns))?;
-                    Some(Segment {
-                        head: Some(h),
-                        before: part.start - cut.start,
-                        rows: part.relative_to(h * columns),
-                        after: cut.end() - part.end(),
-                    })
-                });
+                let segments = (0..heads).filter_map(|h| Segment::of(cut, h, columns));
                 let mut sum = partial.map(|p| self.lanes_of(p, None, cut)).transpose()?;
                 for segment in segments {
                     sum = self.chain(&terms[segment.head.unwrap_or(0)], w, &segment, sum)?;
@@ -176,7 +181,7 @@ impl Tiler<'_> {
     }
 
     /// Adds the terms of one segment to a partial sum.
-    fn chain(
+    pub(super) fn chain(
         &mut self,
         terms: &[Term],
         w: Value,

@@ -5,6 +5,7 @@
 
 use super::Tiler;
 use super::cuts::Cut;
+use super::products::{Segment, Term};
 use super::values::{Block, Rep, Tile};
 use tspc_ir::{Attr, Diagnostic, Elem, Op, Opcode, Value};
 
@@ -26,9 +27,7 @@ impl Tiler<'_> {
         let sideways = self.source.ty(x).rank() == 3 && self.layouts.packed(y);
         if let (Rep::Lanes(tiles), 3) = (self.rep(x)?.clone(), self.source.ty(x).rank()) {
             if sideways {
-                return Err(self.refuse(
-                    "the heads of a transpose cannot lie side by side in the lanes if those of its operand do",
-                ));
+                return self.transposed_heads(x, &tiles, &cuts).map(Rep::Lanes);
             }
             // All heads of a tile at once; they come out one under another.
             let block = |t: &Tile| {
@@ -57,7 +56,7 @@ impl Tiler<'_> {
         let Some(tiles) = heads.first() else {
             return Ok(out);
         };
-        let rows: Vec<usize> = (0..tiles.iter().map(|t| t.cut.count).sum()).collect();
+        let rows = tiles.iter().map(|t| t.cut.count).sum();
         for &cut in cuts {
             let mut sum = None;
             for (i, tile) in tiles.iter().enumerate() {
@@ -69,7 +68,7 @@ impl Tiler<'_> {
                         columns.push(self.rows(tiles[i].value, part.relative_to(own.start))?);
                     }
                 }
-                let identity = self.identity(&rows, tile.cut, ty.elem)?;
+                let identity = self.picks(rows, tile.cut, ty.elem, |row, lane| row == lane)?;
                 let weights = self.install(&columns)?;
                 sum = Some(self.pass_of(identity, weights, sum, None)?);
             }
@@ -77,6 +76,44 @@ impl Tiler<'_> {
                 let value = self.convert(sum, self.ty(tile.value).elem)?;
                 out.push(Tile { cut, value });
             }
+        }
+        Ok(out)
+    }
+
+    /// Tiles of a transpose of heads that lie side by side, so that its own do: a pass for each head, through columns of
+    /// its own.
+    fn transposed_heads(
+        &mut self,
+        x: Value,
+        tiles: &[Tile],
+        cuts: &[Cut],
+    ) -> Result<Vec<Tile>, Diagnostic> {
+        let ty = self.source.ty(x);
+        let (heads, columns, rows, elem) = (ty.shape[0], ty.shape[1], ty.last(), ty.elem);
+        let mut out = Vec::new();
+        for &cut in cuts {
+            let mut sum = None;
+            for h in 0..heads {
+                let Some(segment) = Segment::of(cut, h, columns) else {
+                    continue;
+                };
+                for tile in tiles {
+                    if tile.cut.overlap(Cut::new(h * rows, rows)).is_none() {
+                        continue;
+                    }
+                    let picked = |row: usize, lane: usize| lane == h * rows + row;
+                    let term = Term {
+                        x: self.picks(rows, tile.cut, elem, picked)?,
+                        window: None,
+                        lanes: tile.cut,
+                        head: None,
+                    };
+                    sum = self.chain(&[term], x, &segment, sum)?;
+                }
+            }
+            let sum = self.tile(cut, sum)?.value;
+            let value = self.convert(sum, elem)?;
+            out.push(Tile { cut, value });
         }
         Ok(out)
     }
