@@ -159,7 +159,10 @@ impl Emitter<'_> {
                 if let Some(&partial) = data.operands.get(1) {
                     bytes(0, partial)?;
                 }
-                slots.push(all(4, self.iterations(facts.operand(0)?.op, ROWWISE, count)?));
+                slots.push(all(
+                    4,
+                    self.iterations(facts.operand(0)?.op, ROWWISE, count)?,
+                ));
             }
             Opcode::TspDistribute => {
                 bytes(facts.number::<u8>("stream")? % 8, data.operands[0])?;
@@ -183,14 +186,12 @@ impl Emitter<'_> {
                 filled.insert(group + first * step, source);
             }
         }
-        let slots = filled
-            .range(..groups)
-            .map(|(&j, &source)| Taken {
-                slot: j as u8,
-                first: 0,
-                count: 1,
-                source,
-            });
+        let slots = filled.range(..groups).map(|(&j, &source)| Taken {
+            slot: j as u8,
+            first: 0,
+            count: 1,
+            source,
+        });
         Ok(slots.collect())
     }
 

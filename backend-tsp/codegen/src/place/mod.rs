@@ -36,8 +36,10 @@ pub struct Placed {
     pub places: Vec<Cell<Place>>,
     /// What slices hold so far.
     pub rooms: Rooms,
-    /// Per chain: where its pass runs (West for a chain without one).
-    pub passes: Vec<Hemisphere>,
+    /// Per chain: where its pass runs best (West for a chain without one); schedule may move it.
+    pub passes: Vec<Cell<Hemisphere>>,
+    /// Whether fp16 passes run beside int8 ones: they have a side of their own.
+    pub mixed: bool,
     /// Per hemisphere: planes that run passes. An fp16 unit keeps the odd plane still from its first load to its last
     /// result, so a hemisphere with an fp16 pass has one.
     pub planes: [u8; 2],
@@ -60,7 +62,8 @@ pub fn place(problem: Problem, machine: &Machine) -> Result<Placed, Refusal> {
         problem,
         rooms,
         places: places.into_iter().map(Cell::new).collect(),
-        passes,
+        passes: passes.into_iter().map(Cell::new).collect(),
+        mixed: planes[0] != planes[1],
         planes,
     })
 }

@@ -125,9 +125,15 @@ pub fn of_buffers(problem: &Problem, passes: &[Hemisphere], machine: &Machine) -
         }
         for feed in chain.vxm.iter().flat_map(|v| &v.feeds) {
             if let Feed::Memory(source) = feed {
-                let buffers = source.bytes.iter().flatten().map(|p| p.read.buffer.0 as usize);
+                let buffers = source
+                    .bytes
+                    .iter()
+                    .flatten()
+                    .map(|p| p.read.buffer.0 as usize);
                 let buffers: Vec<usize> = buffers.collect();
-                buffers.windows(2).for_each(|pair| unions.join(pair[0], pair[1]));
+                buffers
+                    .windows(2)
+                    .for_each(|pair| unions.join(pair[0], pair[1]));
             }
         }
         for a in &chain.writes {

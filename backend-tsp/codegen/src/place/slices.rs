@@ -137,7 +137,8 @@ fn uses(problem: &Problem) -> (Vec<Use>, usize) {
 /// segment of its install. Within a group, buffers of one family are read one after another and may share a slice.
 fn groups(chain: &Chain) -> Vec<Vec<(BufferId, usize)>> {
     let planes = chain.planes().enumerate();
-    let rows = planes.flat_map(|(family, plane)| plane.iter().map(move |p| (p.read.buffer, family)));
+    let rows =
+        planes.flat_map(|(family, plane)| plane.iter().map(move |p| (p.read.buffer, family)));
     let mut groups: Vec<Vec<(BufferId, usize)>> = vec![rows.collect()];
     for segment in chain.pass.iter().flat_map(|p| &p.install.segments) {
         groups.push(segment.streams.iter().map(|r| r.buffer).zip(0..).collect());
@@ -270,7 +271,9 @@ impl Rooms {
         let b = buffer.0 as usize;
         let hemi = self.sides[b];
         let cost = |slice: &Slice, s: u8| {
-            let pending = picked.iter().filter(|(_, p)| (p.hemi, p.slice) == (hemi, s));
+            let pending = picked
+                .iter()
+                .filter(|(_, p)| (p.hemi, p.slice) == (hemi, s));
             let pending: u64 = pending.map(|(o, _)| self.uses[o.0 as usize].reads).sum();
             slice.pending + pending + slice.meets(&self.uses[b])
         };
@@ -321,7 +324,8 @@ impl Rooms {
         for &(g, family) in &self.member[b] {
             // Those that are about to move do not count where they are.
             let moves = |m: &&Member| picked.iter().any(|(o, _)| o.0 as usize == m.buffer);
-            let mut used: Vec<Member> = self.used[g].iter().filter(|m| !moves(m)).copied().collect();
+            let mut used: Vec<Member> =
+                self.used[g].iter().filter(|m| !moves(m)).copied().collect();
             used.retain(|m| m.buffer != b);
             for (o, place) in picked {
                 for &(_, family) in self.member[o.0 as usize].iter().filter(|m| m.0 == g) {
@@ -335,8 +339,12 @@ impl Rooms {
             let (own, other) = (of(true), of(false));
             others |= other;
             let free = self.usable[hemi.index()].iter();
-            let free = free.filter(|&&s| (own | other) >> bit(hemi, s) & 1 == 0).count();
-            let here = used.iter().filter(|u| u.slice >> bit(hemi, 0) & ALL_SLICES != 0);
+            let free = free
+                .filter(|&&s| (own | other) >> bit(hemi, s) & 1 == 0)
+                .count();
+            let here = used
+                .iter()
+                .filter(|u| u.slice >> bit(hemi, 0) & ALL_SLICES != 0);
             let here: BTreeSet<usize> = here.map(|u| u.family).collect();
             let waiting = self.families[g][hemi.index()].saturating_sub(here.len());
             if own != 0 && free < waiting + SPARE {
@@ -373,7 +381,15 @@ impl Rooms {
                     let there = &slice.banks[usize::from(bank)];
                     let full = there.forever + there.live + words;
                     let avoided = avoided >> bit(hemi, s) & 1;
-                    (avoided, wait, full + slack > self.bank_words, cost, full, s, bank)
+                    (
+                        avoided,
+                        wait,
+                        full + slack > self.bank_words,
+                        cost,
+                        full,
+                        s,
+                        bank,
+                    )
                 })
             })
             // Only what stays is refused here.

@@ -46,11 +46,7 @@ fn stretch_rect(stretch: &Stretch, anchor: i64) -> (Span, Span) {
 }
 
 /// Rectangles of a flow on the group that starts at `stream`: (calendar, diagonals, coordinates).
-fn rects(
-    flow: &Flow,
-    stream: u8,
-    anchor: i64,
-) -> impl Iterator<Item = (usize, Span, Span)> + '_ {
+fn rects(flow: &Flow, stream: u8, anchor: i64) -> impl Iterator<Item = (usize, Span, Span)> + '_ {
     flow.bytes
         .iter()
         .enumerate()

@@ -105,7 +105,7 @@ struct Scheduler<'a> {
     planes: Planes,
     runs: Runs<'a>,
     /// Templates by the debug form of the directed chain: equal chains are placed once.
-    templates: BTreeMap<String, Vec<Template>>,
+    templates: BTreeMap<String, Result<Vec<Template>, String>>,
     loose: Loose,
     /// Per buffer.
     movable: Vec<bool>,
@@ -117,7 +117,7 @@ impl Scheduler<'_> {
     /// The chain to schedule next.
     fn next(&self, waiting: &BTreeMap<usize, i64>, order: &Order) -> Option<usize> {
         let start = |c: usize, data: i64| match &self.placed.problem.chains[c].pass {
-            Some(_) => data.max(self.planes.free(self.placed.passes[c])),
+            Some(_) => data.max(self.planes.free()),
             None => data,
         };
         let starts = waiting.iter().map(|(&c, &data)| (start(c, data), c));
@@ -140,12 +140,12 @@ impl Scheduler<'_> {
 
     fn chain(&mut self, c: usize) -> Result<(), Refusal> {
         let chain = &self.placed.problem.chains[c];
-        let templates = self.templates_of(c)?;
-        let hemi = self.placed.passes[c];
+        let (sides, data) = (self.sides(c)?, self.data(c));
         let installed = match &chain.pass {
             Some(pass) => Some(self.planes.install(
                 pass,
-                hemi,
+                &sides,
+                data,
                 c,
                 &self.geometry,
                 &mut self.calendars,
@@ -153,6 +153,10 @@ impl Scheduler<'_> {
             )),
             None => None,
         };
+        let hemi = &self.placed.passes[c];
+        hemi.set(installed.as_ref().map_or(hemi.get(), |i| i.hemi));
+        let hemi = hemi.get();
+        let templates = self.templates_of(c)?;
         let plane = installed.as_ref().map_or(0, |i| i.plane);
         let choices: Vec<Option<usize>> = if templates.is_empty() {
             vec![None]
@@ -162,7 +166,16 @@ impl Scheduler<'_> {
         let plan = |choice: Option<usize>, settled: bool| {
             let (g, delays) = (&self.geometry, &self.delays);
             let template = choice.map(|i| &templates[i]);
-            Plan::new(self.placed, g, delays, c, plane, template, &self.loose, settled)
+            Plan::new(
+                self.placed,
+                g,
+                delays,
+                c,
+                plane,
+                template,
+                &self.loose,
+                settled,
+            )
         };
         let mut best: Option<Candidate> = None;
         let mut refused = None;
@@ -224,6 +237,29 @@ impl Scheduler<'_> {
                 .passed(hemi, installed.plane, best.fit.anchor, chain.rows);
         }
         Ok(())
+    }
+
+    /// The sides on which the pass of a chain could run, the best first.
+    fn sides(&mut self, c: usize) -> Result<Vec<Hemisphere>, Refusal> {
+        let home = self.placed.passes[c].get();
+        let other = Hemisphere::ALL[1 - home.index()];
+        let free = match &self.placed.problem.chains[c].pass {
+            Some(pass) => pass.install.f16.is_none() || !self.placed.mixed,
+            None => false,
+        };
+        if !free {
+            return Ok(vec![home]);
+        }
+        // A result that arrives from the other side may find no way through the mesh.
+        self.placed.passes[c].set(other);
+        let there = self.templates_of(c);
+        self.placed.passes[c].set(home);
+        match (self.templates_of(c), there) {
+            (Ok(_), Ok(_)) => Ok(vec![home, other]),
+            (Ok(_), Err(_)) => Ok(vec![home]),
+            (Err(_), Ok(_)) => Ok(vec![other]),
+            (Err(refusal), Err(_)) => Err(refusal),
+        }
     }
 
     /// The first anchor at which a plan fits, with slices for what has none yet; nothing if that is not before `best`.
@@ -352,7 +388,10 @@ impl Scheduler<'_> {
         if meets(&claims.moving, span).is_some() {
             return None;
         }
-        let written = claims.fixed.iter().filter(|c| c.0 == queue && c.1.meets(span));
+        let written = claims
+            .fixed
+            .iter()
+            .filter(|c| c.0 == queue && c.1.meets(span));
         let mut least = written.map(|c| c.1.end - span.start).max().unwrap_or(0);
         if let Some(write) = write {
             let (_, written) = claim(write, &self.geometry, place);
@@ -403,16 +442,14 @@ impl Scheduler<'_> {
             return Ok(Vec::new());
         };
         let key = format!("{directed:?}");
-        if let Some(templates) = self.templates.get(&key) {
-            return Ok(templates.clone());
-        }
-        let location = &self.placed.problem.chains[c].location;
-        let templates = mesh::place(&directed, self.machine, TEMPLATES).map_err(|r| Refusal {
-            location: location.clone(),
-            message: format!("VXM: {r}"),
-        })?;
-        self.templates.insert(key, templates.clone());
-        Ok(templates)
+        let machine = self.machine;
+        let found = self.templates.entry(key).or_insert_with(|| {
+            mesh::place(&directed, machine, TEMPLATES).map_err(|r| format!("VXM: {r}"))
+        });
+        found.clone().map_err(|message| Refusal {
+            location: self.placed.problem.chains[c].location.clone(),
+            message,
+        })
     }
 }
 
@@ -450,7 +487,7 @@ fn directed(placed: &Placed, c: usize) -> Option<mesh::Chain> {
     let inputs = vxm.feeds.iter().map(|feed| match feed {
         Feed::Pass => mesh::Input {
             ty: plan::result_type(chain),
-            dir: placed.passes[c].inward(),
+            dir: placed.passes[c].get().inward(),
         },
         Feed::Memory(source) => {
             let first = &source.bytes[0][0].read;

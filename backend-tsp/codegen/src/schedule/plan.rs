@@ -152,7 +152,7 @@ impl Plan {
         loose: &Loose,
         settled: bool,
     ) -> Plan {
-        let hemi = placed.passes[chain];
+        let hemi = placed.passes[chain].get();
         let chain = &placed.problem.chains[chain];
         let plan = Plan {
             queues: Vec::new(),
@@ -370,7 +370,11 @@ impl Planner<'_> {
                 let from = match (floating || loose) && !self.settled {
                     true => {
                         self.plan.late.push(late);
-                        let inmost = if dir == place.hemi.outward() { 0 } else { SLICES - 1 };
+                        let inmost = if dir == place.hemi.outward() {
+                            0
+                        } else {
+                            SLICES - 1
+                        };
                         self.geometry.read(dir, place.hemi, inmost)
                     }
                     false => {

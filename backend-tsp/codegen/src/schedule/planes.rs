@@ -35,18 +35,24 @@ pub struct Planes {
 
 /// Weights in place.
 pub struct Installed {
+    pub hemi: Hemisphere,
     pub plane: u8,
     pub iw: RunId,
     pub first_act: i64,
 }
 
-/// Where an install fits.
+/// A plane that could run a pass.
 struct Slot {
+    hemi: Hemisphere,
     plane: u8,
-    plan: Plan,
-    fit: Fit,
+    /// How the weights would come there, if they are not there already.
+    load: Option<(Plan, Fit)>,
     iw: i64,
+    first_act: i64,
 }
+
+/// What a pass on the other side costs: rows and results cross the chip.
+const CROSSING: i64 = 40;
 
 impl Planes {
     /// Nothing is installed.
@@ -59,56 +65,52 @@ impl Planes {
         }
     }
 
-    /// The first cycle at which a plane of a hemisphere could start a pass, if its weights were there.
-    pub fn free(&self, hemi: Hemisphere) -> i64 {
-        let used = usize::from(self.used[hemi.index()]);
-        let planes = self.planes[hemi.index()][..used].iter();
-        planes.map(|p| p.next_iw).min().unwrap_or(0)
+    /// The first cycle at which some plane could start a pass, if its weights were there.
+    pub fn free(&self) -> i64 {
+        let used =
+            Hemisphere::ALL.map(|h| &self.planes[h.index()][..usize::from(self.used[h.index()])]);
+        used.into_iter()
+            .flatten()
+            .map(|p| p.next_iw)
+            .min()
+            .unwrap_or(0)
     }
 
-    /// Brings the weights of a pass into a plane of its hemisphere, or finds them there.
+    /// Brings the weights of a pass, whose rows will be there from `data` on, into the plane of one of these sides that
+    /// can start first, or finds them there; the first side is where its rows are.
+    #[allow(clippy::too_many_arguments)] // What an install depends on.
     pub fn install(
         &mut self,
         pass: &Pass,
-        hemi: Hemisphere,
+        sides: &[Hemisphere],
+        data: i64,
         chain: usize,
         geometry: &Geometry,
         calendars: &mut Calendars,
         runs: &mut Runs,
     ) -> Installed {
-        let pair = &mut self.planes[hemi.index()];
-        let there = |p: &Plane| p.weights.as_ref().is_some_and(|(w, _)| *w == pass.install);
-        if let Some(plane) = (0..2).find(|&p| there(&pair[p])) {
-            let state = &pair[plane];
+        let planes = sides
+            .iter()
+            .flat_map(|&h| (0..self.used[h.index()]).map(move |p| (h, p)));
+        let slots =
+            planes.map(|(hemi, plane)| self.slot(pass, hemi, plane, geometry, calendars, runs));
+        let slot = slots.min_by_key(|s| {
+            let crossing = if s.hemi == sides[0] { 0 } else { CROSSING };
+            (s.first_act.max(data) + crossing, s.load.is_some(), s.plane)
+        });
+        let slot = slot.expect("there is a plane");
+        let (hemi, plane) = (slot.hemi, slot.plane);
+        let Some((plan, fit)) = &slot.load else {
+            let state = &self.planes[hemi.index()][usize::from(plane)];
             let iw = state.weights.as_ref().expect("found there").1;
             return Installed {
-                plane: plane as u8,
-                iw,
-                first_act: state.next_act,
-            };
-        }
-        let slots = (0..self.used[hemi.index()]).map(|plane| {
-            let state = &pair[usize::from(plane)];
-            let plan = install_plan(&pass.install, hemi, plane, geometry, runs);
-            let least = state
-                .next_lw
-                .max(install_ready(&pass.install, hemi, geometry, runs));
-            let fit = calendars.fit(&plan, hemi, least);
-            let fit = fit.unwrap_or_else(|_| {
-                unreachable!("sixteen streams are free at the end of all bookings")
-            });
-            let iw = (fit.anchor + i64::from(pass.install.groups)).max(state.next_iw);
-            Slot {
+                hemi,
                 plane,
-                plan,
-                fit,
                 iw,
-            }
-        });
-        let slot = slots
-            .min_by_key(|s| (s.iw, s.plane))
-            .expect("there is a plane");
-        calendars.book(&slot.plan, hemi, &slot.fit);
+                first_act: slot.first_act,
+            };
+        };
+        calendars.book(plan, hemi, fit);
         let weight_queue = queue(Unit::Mxm(hemi, slot.plane, MxmQueue::Weight));
         calendars.book_queue(
             weight_queue,
@@ -122,21 +124,61 @@ impl Planes {
             &pass.install,
             hemi,
             slot.plane,
-            slot.fit.anchor,
-            slot.fit.streams[0],
+            fit.anchor,
+            fit.streams[0],
             slot.iw,
             geometry,
         );
-        let state = &mut pair[usize::from(slot.plane)];
+        let state = &mut self.planes[hemi.index()][usize::from(plane)];
         state.weights = Some((pass.install.clone(), iw));
         state.next_lw = slot.iw + self.iw_to_lw;
         state.next_iw = slot.iw + 1;
-        state.next_act = slot.iw + self.iw_to_act;
-        let first_act = slot.iw + self.iw_to_act;
+        state.next_act = slot.first_act;
         Installed {
-            plane: slot.plane,
+            hemi,
+            plane,
             iw,
-            first_act,
+            first_act: slot.first_act,
+        }
+    }
+
+    /// When a plane could run a pass.
+    fn slot(
+        &self,
+        pass: &Pass,
+        hemi: Hemisphere,
+        plane: u8,
+        geometry: &Geometry,
+        calendars: &Calendars,
+        runs: &Runs,
+    ) -> Slot {
+        let state = &self.planes[hemi.index()][usize::from(plane)];
+        if state
+            .weights
+            .as_ref()
+            .is_some_and(|(w, _)| *w == pass.install)
+        {
+            return Slot {
+                hemi,
+                plane,
+                load: None,
+                iw: 0,
+                first_act: state.next_act,
+            };
+        }
+        let plan = install_plan(&pass.install, hemi, plane, geometry, runs);
+        let ready = install_ready(&pass.install, hemi, geometry, runs);
+        let fit = calendars.fit(&plan, hemi, state.next_lw.max(ready));
+        let fit = fit.unwrap_or_else(|_| {
+            unreachable!("sixteen streams are free at the end of all bookings")
+        });
+        let iw = (fit.anchor + i64::from(pass.install.groups)).max(state.next_iw);
+        Slot {
+            hemi,
+            plane,
+            load: Some((plan, fit)),
+            iw,
+            first_act: iw + self.iw_to_act,
         }
     }
 

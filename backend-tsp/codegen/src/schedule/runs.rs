@@ -181,7 +181,7 @@ impl<'a> Runs<'a> {
         let find = |role: Role| producers.iter().find(|p| p.0 == role);
         let mut result = None;
         if let (Some(pass), Some((plane, iw))) = (&chain.pass, weights) {
-            let hemi = placed.passes[c];
+            let hemi = placed.passes[c].get();
             let (_, _, stream, mut act) = find(Role::Act).expect("a pass has activations").clone();
             if let Some((_, _, map, by)) = find(Role::Window) {
                 let takes = act.iter().chain(by).cloned().collect();

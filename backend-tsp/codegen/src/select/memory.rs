@@ -53,6 +53,9 @@ const CONSTANT_COPIES: u32 = 8;
 /// Copies of computed bytes that many chains read.
 const NARROW_COPIES: u32 = 3;
 
+/// Copies of wider computed values: each finds its slices when its own first reader has its time.
+const WIDE_COPIES: u32 = 2;
+
 /// Streams of a weight load.
 const STREAMS: usize = 16;
 
@@ -163,7 +166,10 @@ impl<'a> Memory<'a> {
         let mut copy = self.turn(key(*parts.start(), 0));
         let mut groups: BTreeMap<usize, Vec<BufferId>>;
         loop {
-            groups = parts.clone().map(|p| (p, self.group(key(p, copy)))).collect();
+            groups = parts
+                .clone()
+                .map(|p| (p, self.group(key(p, copy))))
+                .collect();
             if !groups.values().flatten().any(|b| self.taken.contains(b)) {
                 break;
             }
@@ -172,7 +178,9 @@ impl<'a> Memory<'a> {
         self.taken.extend(groups.values().flatten());
         // A single row meets all rows.
         let step = if view.count == 1 { 0 } else { view.step as i32 };
-        let rows: Vec<i64> = (0..view.count as i64).map(|i| view.start + i * view.step).collect();
+        let rows: Vec<i64> = (0..view.count as i64)
+            .map(|i| view.start + i * view.step)
+            .collect();
         let bytes = usize::from(view.elem(self.module).bytes());
         let bytes = (0..bytes).map(|byte| {
             let mut pieces = Vec::new();
@@ -185,7 +193,10 @@ impl<'a> Memory<'a> {
                         start: (row as usize - first - part * length) as u32,
                         step,
                     };
-                    pieces.push(Piece { first: i as u32, read });
+                    pieces.push(Piece {
+                        first: i as u32,
+                        read,
+                    });
                 }
             }
             pieces
@@ -208,7 +219,7 @@ impl<'a> Memory<'a> {
             _ if constant && key.count == 1 => u32::MAX,
             1 | 2 if constant => CONSTANT_COPIES,
             1 => NARROW_COPIES,
-            _ => 1,
+            _ => WIDE_COPIES,
         };
         let turn = self.turns.entry(key).or_default();
         *turn += 1;
