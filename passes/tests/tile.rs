@@ -355,7 +355,12 @@ fn encoders() {
         let ranges = calibrated(&model, &[ids(3), ids(9)]);
         for (tokens, len) in [(1, 1), (5, 9), (20, 20)] {
             let inputs = inputs(&model, &ids(tokens), len);
-            for precision in ["int8", "int8,attention=fp16", "fp16"] {
+            for precision in [
+                "int8",
+                "int8,attention=fp16",
+                "int8,intermediate=fp16",
+                "fp16",
+            ] {
                 let pipeline = format!("canonicalise,quantise{{precision={precision}}},egraph");
                 let module = quantised(&model, len, Some(&ranges), &pipeline);
                 tiled_alike(&module, &streamed(&module, &inputs));
