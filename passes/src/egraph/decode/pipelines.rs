@@ -3,8 +3,8 @@
 //! Operations in order; each joins the latest pipeline of an operand that it can: the same rows and lanes, room for
 //! it, and everything else that it takes is there before that pipeline starts. An operation that begins with lanes of a
 //! value joins the pipeline that takes them already: both moments of a row come from one reading of it. One that would
-//! begin a pipeline, and whose only user waits for something else, begins it with that user: nothing is stored in
-//! between. Pipelines so formed can run in order of their numbers.
+//! begin a pipeline, and whose only user waits for something else, is put where that is, or begins one with that user:
+//! nothing is stored in between. Pipelines so formed can run in order of their numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,7 +86,7 @@ pub fn form_telling(
         }
         for operand in &operands {
             if waiting.remove(operand) {
-                former.begin(*operand);
+                former.settle(*operand, &operands);
             }
         }
         if former.joins(id, told) {
@@ -155,6 +155,19 @@ impl Former<'_> {
             }
         }
         false
+    }
+
+    /// Puts an operation that waited for its user where another operand of that is, if there is room for both; else a
+    /// pipeline begins.
+    fn settle(&mut self, id: NodeId, beside: &[NodeId]) {
+        let operands = self.plan[id].what.operands();
+        let homes: BTreeSet<usize> = beside.iter().filter_map(|n| self.of[n.0]).collect();
+        let room = |p: &usize| self.pipelines[*p].members.len() + 1 < self.room.operations;
+        let mut homes = homes.into_iter().rev().filter(room);
+        match homes.find(|&p| self.admits(p, id, &operands).is_ok()) {
+            Some(p) => self.put(p, id, &operands),
+            None => self.begin(id),
+        }
     }
 
     /// A pipeline begins with an operation.
@@ -334,7 +347,13 @@ mod tests {
         let late = p.pass(turned);
         let square = p.alu(&[late, late]);
         let product = p.alu(&[centred, square]);
-        assert_eq!(p.formed(WIDE), [vec![square.0], vec![centred.0, product.0]]);
+        let all = vec![square.0, centred.0, product.0];
+        assert_eq!(p.formed(WIDE), [all]);
+        let cut = Room {
+            operations: 2,
+            ..WIDE
+        };
+        assert_eq!(p.formed(cut), [vec![square.0], vec![centred.0, product.0]]);
     }
 
     #[test]
