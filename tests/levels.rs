@@ -341,6 +341,33 @@ fn lanes_of_computed_values() {
     }
 }
 
+/// One number in memory, its bytes each streamed alone, also backwards and from where nothing is zero beyond.
+#[test]
+fn bytes_of_numbers_pass_alone() {
+    for lanes in [320, 100] {
+        let mut t = Tiled::new(17);
+        let x = t.input_f32("x", 9, lanes);
+        let ops: Ops = &[
+            ("add", &[0], Some(0.7), Elem::F32),
+            ("mul", &[1], Some(1e9), Elem::F32),
+            ("cvt", &[2], None, Elem::I32),
+        ];
+        let number = t.pipeline(&[x], ops, &[3])[0];
+        let w = t.const_i8(33, lanes);
+        let outputs: Vec<Value> = (0..4)
+            .map(|byte| {
+                let byte = t.op(Opcode::StreamByte, &[number], &[("byte", Attr::Int(byte))]);
+                let back = [("start", 8), ("count", 9), ("step", -1)];
+                let back = back.map(|(n, v)| (n, Attr::Int(v)));
+                let back = t.op(Opcode::StreamRows, &[byte], &back);
+                let sum = t.pass(byte, w, None);
+                t.pass(back, w, Some(sum))
+            })
+            .collect();
+        levels(t, &outputs);
+    }
+}
+
 #[test]
 fn inputs_that_nobody_reads_and_outputs_that_nobody_makes() {
     let mut t = Tiled::new(14);
@@ -356,7 +383,34 @@ fn inputs_that_nobody_reads_and_outputs_that_nobody_makes() {
 
 #[test]
 fn refusals_name_the_op_and_what_was_expected() {
-    let cases: [(&str, Build); 6] = [
+    let byte = |t: &mut Tiled, x: Value| t.op(Opcode::StreamByte, &[x], &[("byte", Attr::Int(3))]);
+    let whole = "only a pass takes bytes of numbers, as what streams";
+    let number = |t: &mut Tiled| {
+        let x = computed(t, 4, 16);
+        t.pipeline(&[x], &[("cvt", &[0], None, Elem::I32)], &[1])[0]
+    };
+    let cases: [(&str, Build); 9] = [
+        (whole, &|t| {
+            let x = number(t);
+            let x = byte(t, x);
+            t.pipeline(&[x], &[("cvt", &[0], None, Elem::I32)], &[1])[0]
+        }),
+        (whole, &|t| {
+            let (x, rows) = (number(t), t.const_i8(2, 16));
+            let x = byte(t, x);
+            t.pass(rows, x, None)
+        }),
+        ("only bytes of what a pass or pipeline makes", &|t| {
+            let data = Data::I32(vec![0; 32]);
+            let data = Array::new([2, 16], data)
+                .and_then(|a| a.to_const())
+                .unwrap();
+            let x =
+                t.b.constant_op(Opcode::StreamConstant, data, t.loc)
+                    .unwrap();
+            let (x, w) = (byte(t, x), t.const_i8(4, 16));
+            t.pass(x, w, None)
+        }),
         (
             "can only be installed (rows) or leave the program (lanes)",
             &|t| {

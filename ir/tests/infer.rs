@@ -93,8 +93,8 @@ fn tensor_ops_refuse() {
                 "should have elements i8 or u8 or i32",
             ),
             (
-                "%9 = tensor.bounded(%0, %0) : tensor<2x3xf32>",
-                "should have elements f32",
+                "%9 = tensor.bounded(%0, %1) : tensor<2x3xf32>",
+                "tensor<4xf32> should be one number",
             ),
             ("tensor.return(%0) {names = []}", "0 names for 1 operands"),
             (

@@ -7,7 +7,7 @@ mod streams;
 use encoder::{calibrated, inputs, quantised, streamed};
 use streams::{Alu, Net, tiled_alike};
 use tspc_frontend_bert::Model;
-use tspc_ir::Elem::{F16, F32, I8};
+use tspc_ir::Elem::{F16, F32, I8, I32};
 use tspc_ir::{Attr, Elem, Module, Opcode, Value};
 
 fn count(module: &Module, opcode: Opcode) -> usize {
@@ -418,7 +418,12 @@ fn encoders() {
         let ranges = calibrated(&model, &[ids(3), ids(9)]);
         for (tokens, len) in [(1, 1), (5, 9), (20, 20)] {
             let inputs = inputs(&model, &ids(tokens), len);
-            for precision in ["int8", "int8,attention=fp16", "fp16"] {
+            for precision in [
+                "int8",
+                "int8,attention=fp16",
+                "int8,intermediate=fp16",
+                "fp16",
+            ] {
                 let pipeline = format!("canonicalise,quantise{{precision={precision}}},egraph");
                 let module = quantised(&model, len, Some(&ranges), &pipeline);
                 tiled_alike(&module, &streamed(&module, &inputs));
@@ -438,7 +443,16 @@ type Build = fn(&mut Net) -> Vec<Value>;
 
 #[test]
 fn what_cannot_be_tiled_is_refused() {
-    let cases: [(&str, Build); 17] = [
+    let cases: [(&str, Build); 18] = [
+        (
+            "stream.byte: expected a value that a pipeline or pass makes",
+            |t| {
+                let x = t.input("x", 4, 8, I32);
+                let byte = t.op(Opcode::StreamByte, &[x], &[("byte", Attr::Int(3))]);
+                let w = t.constant(&[2, 8], I8);
+                vec![t.pass(byte, w, None)]
+            },
+        ),
         (
             "stream.pass: an input cannot be installed; pass it through a pipeline first",
             |t| {

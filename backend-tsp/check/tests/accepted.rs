@@ -235,6 +235,56 @@ fn half_program() -> Build {
     b
 }
 
+/// What breaks when an activation is one byte of a number: the highest has the sign, the others have none.
+#[test]
+fn activations_may_be_bytes_of_numbers() {
+    let broken = |byte: u8, ty: ElemType| {
+        let Matrix {
+            build: mut b, act, ..
+        } = matrix_program();
+        // Out of the way of the number, which has the stream of the rows.
+        let rows = Unit::Mem(East, 17).queue().unwrap().index();
+        for instr in &mut b.program.queues[rows] {
+            if let Instr::Mem {
+                read: Some(part), ..
+            } = instr
+            {
+                part.stream = e(24);
+            }
+        }
+        // Column 0 five cycles after SR_0(W); out on SR_0(E) at 23, at the port 20 later.
+        let neg = unary(
+            AluOp::Neg,
+            e(16),
+            ElemType::I32,
+            e(16),
+            ElemType::I32,
+            ResultMode::Out,
+        );
+        let neg = b.repeated(alu(4), 20, neg, 1, 1);
+        for s in 0..4 {
+            b.image(West, s, 0, 2, s);
+            let from = b.repeated(Unit::Mem(West, s), 14, read(e(16 + s), 0, 1), 1, 1);
+            b.reads_image(from, 2);
+            b.takes(neg, [s], 2, made_by(from));
+        }
+        let stream = 16 + byte;
+        b.program.queues[act.queue.index()][act.index as usize] = Instr::Act { stream, ty };
+        for u in &mut b.program.uses {
+            if u.consumer == Consumer::Instr(act) && u.slot == 0 {
+                u.source = made_by(neg);
+            }
+        }
+        rules(&b.program)
+    };
+    assert_eq!(broken(3, ElemType::I8), []);
+    for byte in 0..3 {
+        assert_eq!(broken(byte, ElemType::U8), []);
+        assert_eq!(broken(byte, ElemType::I8), [Rule::ByteOrder]);
+    }
+    assert_eq!(broken(3, ElemType::U8), [Rule::ByteOrder]);
+}
+
 /// The odd plane is free before the first and after the last cycle of fp16 only.
 #[test]
 fn the_odd_plane_idles_beside_fp16() {

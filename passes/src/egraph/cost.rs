@@ -195,13 +195,15 @@ mod tests {
 
     #[test]
     fn products_take_tiles_by_planes_and_a_trip() {
-        let leaves = "i8 128x768, i8 768x768, f16 128x768, f16 768x768, i8 12x128x64, i8 12x128x64";
+        let leaves = "i8 128x768, i8 768x768, f16 128x768, f16 768x768, i8 12x128x64, i8 12x128x64, f32 128x768, constant f32 1";
         for (term, cycles) in [
             ("(pass v0 v1)", 128 * 9 / 4),
             ("(pass v2 v3)", 128 * 15 / 2),
             ("(pass v4 v5)", 12 * 128 / 4),
             ("(lane-sum v0)", 128 * 3 / 4),
             ("(lane-sum v2)", 128 * 5 / 2),
+            ("(moment v6 v7 1)", 24 + 3 * 128 / 4 + 64),
+            ("(moment v6 v7 2)", 48 + 4 * 128 / 4 + 80),
         ] {
             assert_eq!(cost(leaves, term), Some(cycles + TRIP), "{term}");
         }

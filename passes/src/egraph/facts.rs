@@ -438,7 +438,7 @@ pub(super) mod tests {
             "(t (exp v0))",
             "(quantize (exp v0) v3 0.0)",
             "(lane-sum (quantize (exp v0) 127.0 0.0))",
-            "(moment (bounded (exp v0) v2) v2 1)",
+            "(moment (bounded (exp v0) 1.0) 1.0 1)",
             "(dequantize (quantize (exp v0) 127.0 0.0) 0.0078740157)",
         ] {
             assert!(facts(leaves, term).non_negative, "{term}");

@@ -245,6 +245,35 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_normalised_values_have_energies() {
+        let text = r#"module @m(%0 "x": tensor<2x2xf32>) {
+            %1 = tensor.reduce(%0) {kind = sum, axis = 1} : tensor<2x1xf32>
+            %2 = tensor.sub(%0, %1) : tensor<2x2xf32>
+            tensor.return(%2) {names = ["y"]}
+        }"#;
+        let module = parse("r", text, &Default::default()).unwrap_or_else(|d| panic!("{d}"));
+        let of = |x: [f32; 4]| {
+            let x = Array::f32s([2, 2], x.to_vec()).unwrap();
+            Ranges::observe(&module, &[("x".to_string(), x)].into()).unwrap()
+        };
+        let mut ranges = of([3.0, 4.0, 1.0, 0.0]);
+        assert_eq!(ranges.energies(1).unwrap(), [25.0]);
+        ranges.merge(&of([0.0, 1.0, -6.0, 8.0])).unwrap();
+        assert_eq!(ranges.energies(1).unwrap(), [100.0]);
+        assert_eq!(of([0.0; 4]).energies(1).unwrap(), [1.0]);
+        let refused = |ranges: &Ranges, count| ranges.energies(count).unwrap_err().message;
+        assert_eq!(
+            refused(&ranges, 2),
+            "the ranges are of a module of 1 normalised values, this one has 2"
+        );
+        ranges.merge(&of([0.0, f32::NAN, 0.0, 0.0])).unwrap();
+        assert_eq!(
+            refused(&ranges, 1),
+            "the rows of normalised value 0 are not finite"
+        );
+    }
+
+    #[test]
     fn ranges_that_do_not_fit_are_refused() {
         let ranges = observe(2, &[1.0, f32::NAN]);
         let sites = sites(&module(1, 2));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::canonicalise::canonical;
+use tspc_ir::Opcode::TensorBounded;
 use tspc_ir::eval::{Array, Arrays, evaluate};
 use tspc_ir::text::{parse, print_without_locations};
 use tspc_machine::Machine;
@@ -216,6 +217,58 @@ fn weights_of_another_form_are_quantised_as_they_are() {
             let divs = |m| count(m, Opcode::TensorDiv);
             assert_eq!(divs(&new), divs(&module), "{weights}");
         }
+    }
+}
+
+/// A value with its row's mean taken off in one of these ways, after a product.
+fn centred(lines: &str) -> Module {
+    read(&format!(
+        r#"module @m(%0 "x": tensor<2x2xf32>) {{
+        %1 = tensor.constant() {{value = dense<2x2xf32>[1.0, -0.5, 0.25, 0.75]}} : tensor<2x2xf32>
+        %2 = tensor.matmul(%0, %1) : tensor<2x2xf32>
+        {lines}
+        tensor.return(%9) {{names = ["y"]}}
+    }}"#
+    ))
+}
+
+#[test]
+fn normalised_values_are_bounded_in_int8() {
+    let half = "%3 = tensor.constant() {value = dense<f32>[0.5]} : tensor<f32>";
+    let bounds = |lines: &str, pipeline: &str| {
+        let module = centred(lines);
+        let new = quantised(&module, pipeline).unwrap();
+        let ops = new.ops().filter(|(_, d)| d.opcode == TensorBounded);
+        let of = |v: Value| new.constant(new.def_op(v)?)?.bits(0).map(f32::from_bits);
+        let found: Vec<Option<f32>> = ops.map(|(_, d)| of(d.operands[1])).collect();
+        (found, module)
+    };
+    let sum = "{kind = sum, axis = 1} : tensor<2x1xf32>";
+    for lines in [
+        format!("%4 = tensor.reduce(%2) {sum}\n%5 = tensor.mul(%4, %3) : tensor<2x1xf32>\n%9 = tensor.sub(%2, %5) : tensor<2x2xf32>"),
+        format!("%4 = tensor.div(%2, %3) : tensor<2x2xf32>\n%5 = tensor.reduce(%4) {sum}\n%9 = tensor.sub(%2, %5) : tensor<2x2xf32>"),
+        "%4 = tensor.constant() {value = dense<2xf32>[1.0, 1.0]} : tensor<2xf32>\n%9 = tensor.layer_norm(%2, %4, %4) {eps = 1e-12} : tensor<2x2xf32>".to_string(),
+    ] {
+        let lines = format!("{half}\n{lines}");
+        let (found, module) = bounds(&lines, "quantise");
+        let product = centred("%9 = tensor.neg(%2) : tensor<2x2xf32>");
+        let y = evaluate(&product, &inputs(&module)).unwrap();
+        let rows = y["y"].data.f32s().unwrap().chunks(2);
+        let greatest = rows.map(|r| r[0] * r[0] + r[1] * r[1]).fold(0f32, f32::max);
+        let [Some(energy)] = found[..] else { panic!("{lines}: {found:?}") };
+        assert!((energy - greatest).abs() <= 1e-6 * greatest, "{lines}");
+        assert_eq!(bounds(&lines, "quantise{precision=fp16}").0, [], "{lines}");
+    }
+    // Nothing is normalised: the sum of a softmax, a sum alone.
+    for lines in [
+        format!(
+            "%4 = tensor.exp(%2) : tensor<2x2xf32>\n%5 = tensor.reduce(%4) {sum}\n%9 = tensor.div(%4, %5) : tensor<2x2xf32>"
+        ),
+        format!(
+            "%4 = tensor.mul(%2, %2) : tensor<2x2xf32>\n%5 = tensor.reduce(%4) {sum}\n%9 = tensor.sub(%2, %5) : tensor<2x2xf32>"
+        ),
+    ] {
+        assert_eq!(bounds(&lines, "quantise").0, [], "{lines}");
     }
 }
 

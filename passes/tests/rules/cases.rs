@@ -42,6 +42,11 @@ pub const ABBREVIATIONS: &[(&str, &str)] = &[
         "$passes64",
         "(add (mul (mul (sub v0 $m64) (rsqrt (add (max (sub $s64 (mul $m64 $m64)) 0.0) 1e-12))) v1) v2)",
     ),
+    (
+        "$bytes",
+        "(add (mul (mul (sub v0 $mean) (rsqrt (add (max (sub (moment v0 v3 2) (mul $mean $mean)) 0.0) 1e-12))) v1) v2)",
+    ),
+    ("$mean", "(moment v0 v3 1)"),
     ("$m48", "(mul $sum 0.020833334)"),
     ("$m64", "(mul $sum 0.015625)"),
     ("$s48", "(mul (mul $squares 64.0) 0.020833334)"),
@@ -231,6 +236,18 @@ pub const CASES: &[Case] = &[
         "f32 20x64 within 225, constant f32 64, constant f32 64",
         "(layer-norm v0 v1 v2 1e-12)",
         "$passes64",
+    ),
+    case(
+        "bounded-is-itself",
+        "f32 5x48, constant f32 1",
+        "(bounded v0 v1)",
+        "v0",
+    ),
+    case(
+        "layer-norm-by-bytes",
+        "f32 20x48, constant f32 48, constant f32 48, constant f32 1",
+        "(layer-norm (bounded v0 v3) v1 v2 1e-12)",
+        "$bytes",
     ),
     case(
         "gelu-erf",

@@ -438,6 +438,12 @@ pub const REFUSALS: &[Refusal] = &[
         "(add (mul (mul $d (rsqrt (add (variance v0) v3))) v1) v2)",
     ),
     refusal(
+        "layer-norm-by-passes",
+        "unbounded",
+        "f32 5x48, constant f32 48, constant f32 48, constant f32 1",
+        "(layer-norm (bounded v0 v3) v1 v2 1e-12)",
+    ),
+    refusal(
         "gelu-erf",
         "near √½",
         "f32 3x5",

@@ -259,6 +259,10 @@ fn check_form(module: &Module) {
                 }
             }
             Opcode::StreamConcat => only(Opcode::StreamReturn),
+            Opcode::StreamByte => {
+                assert!(!stored(data.operands[0]));
+                only(Opcode::StreamPass);
+            }
             Opcode::StreamInstall => {
                 assert!(made(data.operands[0]).is_some(), "an input is installed");
                 assert!(module.ty(data.operands[0]).shape[0] <= 320);

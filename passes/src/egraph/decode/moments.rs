@@ -4,14 +4,14 @@
 //! byte of it passes through ones, exactly. Horner's rule puts the sums of the bytes together again. The unit leaves
 //! room for sixteen times the energy that calibration saw; beyond that sums saturate (decision 0015).
 
-use tspc_ir::eval::Data;
+use egg::Id;
+use tspc_ir::eval::{Array, Data};
 use tspc_ir::{Elem, Loc};
 
 use super::constants;
 use super::plan::{Arg, NodeId, What, stream};
 use super::terms::{Decoded, Term, Val};
-use egg::Id;
-use tspc_ir::eval::Array;
+use crate::tile::cuts::Cut;
 
 /// How much larger than calibration saw the energy of a row may be before its sums saturate.
 const HEADROOM: f64 = 16.0;
@@ -89,7 +89,7 @@ impl Term<'_, '_> {
         if apart || cuts.len() == 1 || cuts.iter().any(|c| c.count != cuts[0].count) {
             return vec![x];
         }
-        let view = |c: &crate::tile::cuts::Cut| self.plan().lanes(x, c.start, c.count, loc);
+        let view = |c: &Cut| self.plan().lanes(x, c.start, c.count, loc);
         cuts.iter().map(view).collect()
     }
 

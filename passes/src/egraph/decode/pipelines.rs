@@ -2,8 +2,9 @@
 //!
 //! Operations in order; each joins the latest pipeline of an operand that it can: the same rows and lanes, room for
 //! it, and everything else that it takes is there before that pipeline starts. An operation that begins with lanes of a
-//! value joins the pipeline that takes them already: both moments of a row come from one reading of it. Pipelines so
-//! formed can run in order of their numbers.
+//! value joins the pipeline that takes them already: both moments of a row come from one reading of it. One that would
+//! begin a pipeline, and whose only user waits for something else, is put where that is, or begins one with that user:
+//! nothing is stored in between. Pipelines so formed can run in order of their numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,66 +67,146 @@ pub fn form_telling(
     room: Room,
     told: &mut dyn FnMut(NodeId, usize, Refusal),
 ) -> (Vec<Pipeline>, Vec<Option<usize>>) {
-    let mut pipelines: Vec<Pipeline> = Vec::new();
-    let mut of: Vec<Option<usize>> = Vec::new();
-    // The first pipeline that may take a node from outside.
-    let mut from: Vec<usize> = Vec::new();
-    // The last pipeline that takes these lanes of a value.
-    let mut tiles: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let mut former = Former {
+        plan,
+        room,
+        pipelines: Vec::new(),
+        of: vec![None; plan.nodes().len()],
+        from: Vec::new(),
+        tiles: BTreeMap::new(),
+    };
+    let only = only_users(plan);
+    let mut waiting: BTreeSet<NodeId> = BTreeSet::new();
     for (id, node) in plan.nodes() {
         let operands = node.what.operands();
-        let earliest = operands.iter().map(|n| from[n.0]).max().unwrap_or(0);
+        let earliest = operands.iter().map(|n| former.from[n.0]).max();
+        former.from.push(earliest.unwrap_or(0));
         if !matches!(node.what, What::Alu(..)) {
-            of.push(None);
-            from.push(earliest);
             continue;
         }
-        let admits = |p: usize| {
-            let pipeline: &Pipeline = &pipelines[p];
-            let outside = operands.iter().filter(|n| of[n.0] != Some(p));
-            if let Some(&late) = outside.clone().find(|n| from[n.0] > p) {
-                return Err(Refusal::NotReady(late));
+        for operand in &operands {
+            if waiting.remove(operand) {
+                former.settle(*operand, &operands);
             }
-            if plan[pipeline.members[0]].ty.shape != node.ty.shape {
-                return Err(Refusal::OtherShape);
-            }
-            if pipeline.members.len() >= room.operations {
-                return Err(Refusal::Operations);
-            }
-            let entering: BTreeSet<_> = pipeline.inputs.iter().chain(outside).collect();
-            match entering.len() <= room.inputs {
-                true => Ok(()),
-                false => Err(Refusal::Inputs(entering.len())),
-            }
-        };
-        let mut candidates: BTreeSet<usize> = operands.iter().filter_map(|n| of[n.0]).collect();
-        if candidates.is_empty() {
-            candidates.extend(operands.iter().filter_map(|n| tiles.get(n)));
         }
-        let mut chosen = None;
+        if former.joins(id, told) {
+            continue;
+        }
+        // Its user takes something later, which may begin a pipeline of its own before this one needs to.
+        let later = |user: &NodeId| {
+            let taken = plan[*user].what.operands();
+            let shape = &plan[*user].ty.shape;
+            shape == &node.ty.shape && taken.iter().any(|n| plan.computed_after(*n, id))
+        };
+        match only[id.0].filter(later) {
+            Some(_) => {
+                waiting.insert(id);
+            }
+            None => former.begin(id),
+        }
+    }
+    (former.pipelines, former.of)
+}
+
+/// Of each node that one operation takes and nothing else, this operation.
+fn only_users(plan: &Plan) -> Vec<Option<NodeId>> {
+    let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); plan.nodes().len()];
+    for (id, node) in plan.nodes() {
+        for n in BTreeSet::from_iter(node.what.operands()) {
+            users[n.0].push(id);
+        }
+    }
+    let only = |users: Vec<NodeId>| match users[..] {
+        [user] if matches!(plan[user].what, What::Alu(..)) => Some(user),
+        _ => None,
+    };
+    users.into_iter().map(only).collect()
+}
+
+/// Pipelines in the making.
+struct Former<'a> {
+    plan: &'a Plan,
+    room: Room,
+    pipelines: Vec<Pipeline>,
+    /// By node, the pipeline that it is in.
+    of: Vec<Option<usize>>,
+    /// By node, the first pipeline that may take it from outside.
+    from: Vec<usize>,
+    /// The last pipeline that takes these lanes of a value.
+    tiles: BTreeMap<NodeId, usize>,
+}
+
+impl Former<'_> {
+    /// Whether an operation can join a pipeline; then it has.
+    fn joins(&mut self, id: NodeId, told: &mut dyn FnMut(NodeId, usize, Refusal)) -> bool {
+        let operands = self.plan[id].what.operands();
+        let mut candidates: BTreeSet<usize> =
+            operands.iter().filter_map(|n| self.of[n.0]).collect();
+        if candidates.is_empty() {
+            candidates.extend(operands.iter().filter_map(|n| self.tiles.get(n)));
+        }
         while let Some(p) = candidates.pop_last() {
-            match admits(p) {
+            match self.admits(p, id, &operands) {
                 Ok(()) => {
-                    chosen = Some(p);
-                    break;
+                    self.put(p, id, &operands);
+                    return true;
                 }
                 Err(refusal) => told(id, p, refusal),
             }
         }
-        let p = chosen.unwrap_or_else(|| {
-            pipelines.push(Pipeline::default());
-            pipelines.len() - 1
-        });
-        let outside = operands.iter().filter(|n| of[n.0] != Some(p));
-        let entering: Vec<NodeId> = outside.copied().collect();
-        let lanes = |n: &&NodeId| matches!(plan[**n].what, What::Lanes(..));
-        tiles.extend(entering.iter().filter(lanes).map(|n| (*n, p)));
-        pipelines[p].inputs.extend(entering);
-        pipelines[p].members.push(id);
-        of.push(Some(p));
-        from.push(p + 1);
+        false
     }
-    (pipelines, of)
+
+    /// Puts an operation that waited for its user where another operand of that is, if there is room for both; else a
+    /// pipeline begins.
+    fn settle(&mut self, id: NodeId, beside: &[NodeId]) {
+        let operands = self.plan[id].what.operands();
+        let homes: BTreeSet<usize> = beside.iter().filter_map(|n| self.of[n.0]).collect();
+        let room = |p: &usize| self.pipelines[*p].members.len() + 1 < self.room.operations;
+        let mut homes = homes.into_iter().rev().filter(room);
+        match homes.find(|&p| self.admits(p, id, &operands).is_ok()) {
+            Some(p) => self.put(p, id, &operands),
+            None => self.begin(id),
+        }
+    }
+
+    /// A pipeline begins with an operation.
+    fn begin(&mut self, id: NodeId) {
+        let operands = self.plan[id].what.operands();
+        self.pipelines.push(Pipeline::default());
+        self.put(self.pipelines.len() - 1, id, &operands);
+    }
+
+    fn admits(&self, p: usize, id: NodeId, operands: &[NodeId]) -> Result<(), Refusal> {
+        let pipeline = &self.pipelines[p];
+        let outside = operands.iter().filter(|n| self.of[n.0] != Some(p));
+        if let Some(&late) = outside.clone().find(|n| self.from[n.0] > p) {
+            return Err(Refusal::NotReady(late));
+        }
+        if self.plan[pipeline.members[0]].ty.shape != self.plan[id].ty.shape {
+            return Err(Refusal::OtherShape);
+        }
+        if pipeline.members.len() >= self.room.operations {
+            return Err(Refusal::Operations);
+        }
+        let entering: BTreeSet<_> = pipeline.inputs.iter().chain(outside).collect();
+        match entering.len() <= self.room.inputs {
+            true => Ok(()),
+            false => Err(Refusal::Inputs(entering.len())),
+        }
+    }
+
+    fn put(&mut self, p: usize, id: NodeId, operands: &[NodeId]) {
+        let outside = operands.iter().filter(|n| self.of[n.0] != Some(p));
+        let entering: Vec<NodeId> = outside.copied().collect();
+        let lanes = |n: &&NodeId| matches!(self.plan[**n].what, What::Lanes(..));
+        self.tiles
+            .extend(entering.iter().filter(lanes).map(|n| (*n, p)));
+        self.pipelines[p].inputs.extend(entering);
+        self.pipelines[p].members.push(id);
+        self.of[id.0] = Some(p);
+        self.from[id.0] = p + 1;
+    }
 }
 
 #[cfg(test)]
@@ -255,6 +336,24 @@ mod tests {
         let begins = p.alu(&[other, other]);
         let all = vec![sum.0, a.0, b.0, squares.0];
         assert_eq!(p.formed(WIDE), [all, vec![begins.0]]);
+    }
+
+    #[test]
+    fn what_would_wait_in_memory_begins_later() {
+        let mut p = Planner::new();
+        let (x, y) = (p.input("x", 4), p.input("y", 4));
+        let turned = p.pass(y);
+        let centred = p.alu(&[x, turned]);
+        let late = p.pass(turned);
+        let square = p.alu(&[late, late]);
+        let product = p.alu(&[centred, square]);
+        let all = vec![square.0, centred.0, product.0];
+        assert_eq!(p.formed(WIDE), [all]);
+        let cut = Room {
+            operations: 2,
+            ..WIDE
+        };
+        assert_eq!(p.formed(cut), [vec![square.0], vec![centred.0, product.0]]);
     }
 
     #[test]

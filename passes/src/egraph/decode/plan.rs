@@ -155,6 +155,19 @@ impl Plan {
         self.nodes.iter().enumerate().map(|(i, n)| (NodeId(i), n))
     }
 
+    /// Whether a node, or what it is a view of, is computed after another one.
+    pub fn computed_after(&self, id: NodeId, other: NodeId) -> bool {
+        let what = &self[id].what;
+        id > other
+            && match what {
+                What::Alu(..) | What::Pass { .. } | What::Transpose(_) => true,
+                _ => what
+                    .operands()
+                    .iter()
+                    .any(|&n| self.computed_after(n, other)),
+            }
+    }
+
     /// Adds a node.
     pub fn add(&mut self, what: What, ty: Type, loc: Loc, heads: Option<HeadTile>) -> NodeId {
         self.nodes.push(Planned {
