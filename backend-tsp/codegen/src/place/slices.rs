@@ -347,7 +347,9 @@ impl Rooms {
                 .filter(|u| u.slice >> bit(hemi, 0) & ALL_SLICES != 0);
             let here: BTreeSet<usize> = here.map(|u| u.family).collect();
             let waiting = self.families[g][hemi.index()].saturating_sub(here.len());
-            if own != 0 && free < waiting + SPARE {
+            let fair = self.usable[hemi.index()].len().saturating_sub(SPARE);
+            let fair = fair / self.families[g][hemi.index()].max(1);
+            if own != 0 && (own.count_ones() as usize >= fair || free < waiting + SPARE) {
                 narrow |= !own;
             }
         }

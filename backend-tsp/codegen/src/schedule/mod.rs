@@ -48,7 +48,7 @@ const READ: i64 = 20;
 const TEMPLATES: usize = 4;
 
 /// Orders in which the slices of a chain are picked before its loose buffers stay where they are.
-const REORDERINGS: usize = 6;
+const REORDERINGS: usize = 16;
 
 /// Schedules a placed problem.
 pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refusal> {
