@@ -16,6 +16,7 @@ pub mod region;
 pub mod rules;
 pub mod saturate;
 pub mod scheduler;
+pub mod spellings;
 pub mod value;
 
 use std::collections::BTreeMap;
