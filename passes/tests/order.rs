@@ -6,14 +6,14 @@ use encoder::{calibrated, quantised};
 use tspc_frontend_bert::Model;
 use tspc_ir::{Module, text};
 use tspc_machine::Machine;
-use tspc_passes::egraph::cost::Cost;
+use tspc_passes::egraph::cost::{Cost, Cycles};
 use tspc_passes::egraph::decode::{emit::emit, pipelines::Room};
 use tspc_passes::egraph::rules::{Rule, all};
 use tspc_passes::egraph::saturate::{Settings, Solved, solve};
 use tspc_passes::egraph::{fuse, parts, plan};
 
 /// What the pass does, with another table of rules: the module as text, and the costs of its regions.
-fn fused(module: &Module, rules: &[&'static Rule]) -> (String, Vec<u64>) {
+fn fused(module: &Module, rules: &[&'static Rule]) -> (String, Vec<Cycles>) {
     let machine = Machine::tsp_v1();
     let cost = Cost::new(&machine);
     let parts = parts(module).unwrap();
