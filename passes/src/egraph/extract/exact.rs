@@ -17,7 +17,7 @@ use crate::egraph::language::Node;
 /// Choices that may be tried.
 const BUDGET: usize = 20_000;
 /// Classes of an e-graph on which it is tried at all: bounds are sets of classes for each class.
-const CLASSES: usize = 2_000;
+const CLASSES: usize = 1_000;
 
 /// What a search found.
 pub struct Found {

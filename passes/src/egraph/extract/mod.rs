@@ -286,6 +286,49 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_too_large_is_chosen_greedily() {
+        let (mut graph, [mut top]) = graph("f32 16x320", ["v0"]);
+        for _ in 0..1_000 {
+            top = graph.add(Node::Neg([top]));
+        }
+        graph.rebuild();
+        let found = best(&graph, &[top], 1);
+        let gap = found.gap;
+        assert_eq!((gap.greedy, gap.bound, gap.steps), (1_000, 0, 0));
+    }
+
+    /// Many pairs like [`shared`], each with operands of its own: too many ways to try them all.
+    #[test]
+    fn where_the_budget_ends_the_bound_is_below() {
+        const PAIRS: usize = 12;
+        let leaves = vec!["f32 64x320"; 2 * PAIRS].join(", ");
+        let (mut graph, []) = graph::<0>(&leaves, []);
+        let mut roots = Vec::new();
+        for pair in 0..PAIRS {
+            let (v, w) = (2 * pair, 2 * pair + 1);
+            let texts = [
+                format!("(exp (neg (neg v{v})))"),
+                format!("(tanh (exp (exp v{v})))"),
+                format!("(exp (neg (exp (add v{v} v{w}))))"),
+                format!("(tanh (neg (exp (add v{v} v{w}))))"),
+            ];
+            let [a, b, c, d] = texts.map(|t| graph.add_expr(&t.parse().unwrap()));
+            graph.union(a, c);
+            graph.union(b, d);
+            roots.extend([a, b]);
+        }
+        graph.rebuild();
+        let found = best(&graph, &roots, 1);
+        let (gap, cycles) = (found.gap, found.terms[0].cost.total());
+        assert_eq!(gap.greedy, 4 * 6 * PAIRS as u64);
+        assert!(
+            gap.bound < cycles && cycles < gap.greedy,
+            "{gap:?}: {cycles}"
+        );
+        assert_eq!(best(&graph, &roots, 1), found);
+    }
+
     /// All ways to choose, one after the other.
     fn least(graph: &Graph, roots: &[Id]) -> Option<u64> {
         let cost = cost();
