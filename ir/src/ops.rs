@@ -146,6 +146,9 @@ op_table! {
     TensorDequantize Tensor "tensor.dequantize" [q: One, scale: One] {} NONE One Plain
         "f32(q) * scale in fp32; the scale broadcasts."
         "(%0 \"q\": tensor<2x3xi32>, %1 \"s\": tensor<3xf32>)\n%2 = tensor.dequantize(%0, %1) : tensor<2x3xf32>";
+    TensorBounded Tensor "tensor.bounded" [x: One, energy: One] {} NONE One Plain
+        "x, f32, as it is: where ranges were taken, no row (last dimension) had squares that sum to more than energy, one f32."
+        "(%0 \"x\": tensor<2x3xf32>, %1 \"e\": tensor<1xf32>)\n%2 = tensor.bounded(%0, %1) : tensor<2x3xf32>";
     TensorReturn Tensor "tensor.return" [values: Many] {Req names: Strs} NONE Zero Return
         "Ends the module; its operands are the outputs."
         "(%0 \"x\": tensor<3xf32>)\ntensor.return(%0) {names = [\"y\"]}";
@@ -162,6 +165,9 @@ op_table! {
     StreamBroadcast Stream "stream.broadcast" [x: One] {Req lanes: Int} NONE One Plain
         "View: the only lane of each row, repeated."
         "(%0 \"x\": stream<8x1xf32>)\n%1 = stream.broadcast(%0) {lanes = 128} : stream<8x128xf32>";
+    StreamByte Stream "stream.byte" [x: One] {Req byte: Int} NONE One Plain
+        "View: one byte of each i32, little-endian: u8, of the highest one i8; the bytes times 1, 2^8, 2^16 and 2^24 sum to x."
+        "(%0 \"x\": stream<8x256xi32>)\n%1 = stream.byte(%0) {byte = 3} : stream<8x256xi8>";
     StreamHeads Stream "stream.heads" [x: One] {Req heads: Int, Req tile: Int} NONE One Plain
         "View: the lanes of each row dealt to heads, which become a batch dimension in front of the rows; tiles of at most `tile` lanes hold whole heads, or parts of one."
         "(%0 \"x\": stream<8x768xi8>)\n%1 = stream.heads(%0) {heads = 12, tile = 320} : stream<12x8x64xi8>";
@@ -217,6 +223,9 @@ op_table! {
     TspJoin Tsp "tsp.join" [bytes: Many] {Req elem: Elem} NONE One Plain
         "Bookkeeping: byte sequences on an aligned stream group, seen as one sequence of wider elements, little-endian."
         "%5 = tsp.join(%1, %1) {elem = f16} : seq<20xf16>";
+    TspConcat Tsp "tsp.concat" [parts: Many] {} NONE One Plain
+        "Bookkeeping: sequences on one stream, one after another, seen as one sequence."
+        "%5 = tsp.concat(%1, %1) : seq<40xi8>";
     TspSplit Tsp "tsp.split" [x: One] {Req byte: Int} NONE One Plain
         "Bookkeeping: one byte stream of a group."
         "%5 = tsp.split(%1) {byte = 0} : seq<20xi8>";

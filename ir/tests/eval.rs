@@ -158,6 +158,41 @@ fn stream_views() {
     );
 }
 
+/// The highest byte carries the sign, so that the bytes add up to the number.
+#[test]
+fn bytes_of_numbers_add_up() {
+    let numbers = [0, 1, -1, 258, -70_000, i32::MAX, i32::MIN, 0x0080_8080];
+    let byte = |k: usize| {
+        let elem = if k == 3 { "i8" } else { "u8" };
+        let text = format!(
+            "module @m(%0 \"x\": stream<2x4xi32>) {{\n%1 = stream.byte(%0) {{byte = {k}}} : stream<2x4x{elem}>\n\
+             stream.return(%1) {{names = [\"y\"]}}\n}}"
+        );
+        let x = Array::new([2, 4], Data::I32(numbers.to_vec())).unwrap();
+        match run(&text, &[("x", x)]).data {
+            Data::U8(v) => v.into_iter().map(i64::from).collect::<Vec<_>>(),
+            Data::I8(v) => v.into_iter().map(i64::from).collect(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let planes = [byte(0), byte(1), byte(2), byte(3)];
+    for (i, &number) in numbers.iter().enumerate() {
+        let sum: i64 = (0..4).map(|k| planes[k][i] << (8 * k)).sum();
+        assert_eq!(sum, i64::from(number));
+    }
+}
+
+#[test]
+fn what_is_bounded_stays_as_it_is() {
+    let text = r#"module @m(%0 "x": tensor<1x2xf32>) {
+        %1 = tensor.constant() {value = dense<1xf32>[4.0]} : tensor<1xf32>
+        %2 = tensor.bounded(%0, %1) : tensor<1x2xf32>
+        tensor.return(%2) {names = ["y"]}
+    }"#;
+    let x = [1.0, -30.0];
+    close(&run(text, &[("x", f32s(&[1, 2], &x))]), &x);
+}
+
 #[test]
 fn rows_of_a_pipeline_broadcast() {
     // [2, 2] heads and rows; one row per head; the same rows for each head.

@@ -92,6 +92,10 @@ fn tensor_ops_refuse() {
                 "%9 = tensor.dequantize(%0, %0) : tensor<2x3xf32>",
                 "should have elements i8 or u8 or i32",
             ),
+            (
+                "%9 = tensor.bounded(%0, %0) : tensor<2x3xf32>",
+                "should have elements f32",
+            ),
             ("tensor.return(%0) {names = []}", "0 names for 1 operands"),
             (
                 "tensor.return(%0, %1) {names = [\"y\", \"y\"]}",
@@ -126,6 +130,10 @@ fn stream_ops_refuse() {
             (
                 "%9 = stream.broadcast(%0) {lanes = 4} : stream<8x4xi8>",
                 "x has 6 lanes, should have one",
+            ),
+            (
+                "%9 = stream.byte(%0) {byte = 0} : stream<8x6xu8>",
+                "should have elements i32",
             ),
             (
                 "%9 = stream.heads(%0) {heads = 0, tile = 4} : stream<8x6xi8>",

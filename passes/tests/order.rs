@@ -7,10 +7,10 @@ use tspc_frontend_bert::Model;
 use tspc_ir::{Module, text};
 use tspc_machine::Machine;
 use tspc_passes::egraph::cost::{Cost, Cycles};
-use tspc_passes::egraph::decode::{emit::emit, pipelines::Room};
+use tspc_passes::egraph::decode::pipelines::Room;
 use tspc_passes::egraph::rules::{Rule, all};
 use tspc_passes::egraph::saturate::{Settings, Solved, solve};
-use tspc_passes::egraph::{fuse, parts, plan};
+use tspc_passes::egraph::{decoded, fuse, parts};
 
 /// What the pass does, with another table of rules: the module as text, and the costs of its regions.
 fn fused(module: &Module, rules: &[&'static Rule]) -> (String, Vec<Cycles>) {
@@ -25,8 +25,8 @@ fn fused(module: &Module, rules: &[&'static Rule]) -> (String, Vec<Cycles>) {
         }
     }
     assert!(solved.iter().all(|s| s.statistics.saturated));
-    let planned = plan(module, &machine, &parts, &solved).unwrap();
-    let made = emit(&planned.plan, module, &planned.outputs, Room::of(&machine)).unwrap();
+    let made = decoded(module, &machine, &parts, &solved, Room::of(&machine));
+    let (_, made) = made.unwrap_or_else(|d| panic!("{d}"));
     let costs = solved.iter().map(|s| s.statistics.cost).collect();
     (text::print(&made), costs)
 }

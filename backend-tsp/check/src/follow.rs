@@ -234,6 +234,25 @@ impl Chip<'_> {
         }
     }
 
+    /// As [`Chip::get`], for a byte that counts alone: of an i32 the highest has the sign, the others have none.
+    pub(crate) fn get_byte_alone(
+        &mut self,
+        now: Now,
+        slot: u8,
+        signed: bool,
+        spot: Spot,
+        cycle: u64,
+    ) {
+        let token = self.get(now, slot, spot, cycle);
+        if let Some(other) = token.byte().filter(|b| (*b == 3) != signed) {
+            let sites = self.sites;
+            self.violation(Rule::ByteOrder, now, || {
+                let (maker, sign) = (sites.describe(token), if signed { "a" } else { "no" });
+                format!("slot {slot}: {spot} in cycle {cycle} is byte {other} of the value of {maker}, expected one with {sign} sign")
+            });
+        }
+    }
+
     /// Takes what is at a spot in `cycle` as operand `slot`.
     pub(crate) fn get(&mut self, now: Now, slot: u8, spot: Spot, cycle: u64) -> Token {
         let token = self.lines.take(spot, cycle);

@@ -110,6 +110,17 @@ impl Chip<'_> {
     }
 
     pub(crate) fn mxm_takes(&mut self, now: Now, instr: &Instr, hemi: Hemisphere) {
+        if let Instr::Act {
+            stream,
+            ty: ty @ (ElemType::I8 | ElemType::U8),
+        } = *instr
+        {
+            let spot = Spot {
+                stream: outward(hemi, stream),
+                point: Point::PORT,
+            };
+            return self.get_byte_alone(now, 0, ty == ElemType::I8, spot, now.cycle);
+        }
         // Streams that carry one element, side by side.
         let (first, count, width) = match *instr {
             Instr::Lw { b, f16, .. } => (b, 16, if f16.is_some() { 2 } else { 1 }),

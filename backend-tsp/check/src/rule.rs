@@ -40,7 +40,7 @@ rules! {
     UseUnknown "use-unknown" machine "Every `uses` record is for operands that are taken.";
     OperandMissing "operand-missing" machine "Where and when an operand is taken there is a value.";
     OperandMismatch "operand-mismatch" machine "An operand was made by the dispatch that `uses` names; a word that the host wrote is the one that it names.";
-    ByteOrder "byte-order" machine "Byte k of an operand or of an output is byte k of the value that was made, if that has several.";
+    ByteOrder "byte-order" machine "Byte k of an operand or of an output is byte k of the value that was made, if that has several; an activation may be one byte of it, i8 the highest, u8 another.";
     ValueLost "value-lost" machine "A moving value is not replaced before the consumer that `uses` names has taken it (reported at the replacer).";
     StreamConflict "stream-conflict" machine "One producer at most drives a (direction, stream, stream register, cycle).";
     PortConflict "port-conflict" machine "One producer at most drives a (stream, MXM port, cycle).";

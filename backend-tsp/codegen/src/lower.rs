@@ -1,8 +1,8 @@
 //! lower: from timed runs with addresses to `tsp.*`, one op per run; emit reads nothing but that module.
 //!
 //! Before: every run knows its queue, cycle, streams and operands, every buffer its words. After: a module of the `tsp`
-//! stage with all facts, buffers first, then runs in the order of dispatch (which respects dependence, since every unit
-//! takes time), outputs last. Decides nothing.
+//! stage with all facts, buffers first, then runs in the order in which they got their time, producers first; outputs
+//! last. Decides nothing.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::Refusal;
 use crate::allocate::Allocated;
 use crate::place::Place;
 use crate::problem::{BufferId, Origin, Port};
-use crate::run::{Action, Run, RunId};
+use crate::run::{Action, Makers, Run, RunId};
 
 type Attrs = Vec<(&'static str, Attr)>;
 
@@ -32,12 +32,11 @@ pub fn lower_allocated(allocated: &Allocated, name: &str) -> Result<ir::stage::T
         buffers: vec![None; allocated.words.len()],
         values: vec![None; runs.len()],
         joins: BTreeMap::new(),
+        concats: BTreeMap::new(),
     };
     lowering.constants()?;
     lowering.inputs()?;
-    let mut order: Vec<usize> = (0..runs.len()).collect();
-    order.sort_by_key(|&r| (runs[r].cycle, r));
-    for r in order {
+    for r in 0..runs.len() {
         lowering.run(r)?;
     }
     lowering.outputs()?;
@@ -58,7 +57,8 @@ struct Lowering<'a> {
     buffers: Vec<Option<ir::Value>>,
     /// Per run.
     values: Vec<Option<ir::Value>>,
-    joins: BTreeMap<(Vec<RunId>, ElemType), ir::Value>,
+    joins: BTreeMap<(Vec<Makers>, ElemType), ir::Value>,
+    concats: BTreeMap<Makers, ir::Value>,
 }
 
 impl Lowering<'_> {
@@ -154,6 +154,26 @@ impl Lowering<'_> {
         })
     }
 
+    /// The vectors that these runs make, one run's after another's.
+    fn made(&mut self, makers: &[RunId], loc: ir::Loc) -> Result<ir::Value, Refusal> {
+        if let [one] = makers {
+            return self.value(*one);
+        }
+        if let Some(&there) = self.concats.get(makers) {
+            return Ok(there);
+        }
+        let parts = makers.iter().map(|m| self.value(*m));
+        let parts: Vec<ir::Value> = parts.collect::<Result<_, _>>()?;
+        let all = self.op(Opcode::TspConcat, &parts, Vec::new(), loc)?;
+        let all = all.expect("a concatenation has a result");
+        self.concats.insert(makers.to_vec(), all);
+        Ok(all)
+    }
+
+    fn all_made(&mut self, takes: &[Makers], loc: ir::Loc) -> Result<Vec<ir::Value>, Refusal> {
+        takes.iter().map(|makers| self.made(makers, loc)).collect()
+    }
+
     fn value(&self, run: RunId) -> Result<ir::Value, Refusal> {
         self.values[run.0 as usize].ok_or_else(|| {
             let run = &self.allocated.scheduled.runs[run.0 as usize];
@@ -176,11 +196,11 @@ impl Lowering<'_> {
     /// The byte sequences of these runs as one sequence of elements.
     fn sequence(
         &mut self,
-        bytes: &[RunId],
+        bytes: &[Makers],
         ty: ElemType,
         loc: ir::Loc,
     ) -> Result<ir::Value, Refusal> {
-        let first = self.value(bytes[0])?;
+        let first = self.made(&bytes[0], loc)?;
         if self.b.ty(first).elem == elem(ty) && bytes.iter().all(|b| *b == bytes[0]) {
             return Ok(first);
         }
@@ -188,10 +208,7 @@ impl Lowering<'_> {
         if let Some(&there) = self.joins.get(&key) {
             return Ok(there);
         }
-        let operands: Vec<ir::Value> = bytes
-            .iter()
-            .map(|b| self.value(*b))
-            .collect::<Result<_, _>>()?;
+        let operands = self.all_made(bytes, loc)?;
         let attrs = vec![("elem", elem(ty).into())];
         let joined = self.op(Opcode::TspJoin, &operands, attrs, loc)?;
         let joined = joined.expect("a join has a result");
@@ -235,7 +252,7 @@ impl Lowering<'_> {
                     ("step", int(1u8)),
                     ("words", int(run.count)),
                 ];
-                let x = self.value(takes[0])?;
+                let x = self.made(&takes[0], loc)?;
                 if run.count as usize != self.b.ty(x).last() {
                     attrs.extend([
                         ("first", int(first)),
@@ -256,24 +273,22 @@ impl Lowering<'_> {
                 attrs.extend(f16.map(|half| ("half", int(half))));
                 attrs.extend(self.plane_facts(run)?);
                 attrs.push(("stream", int(b)));
-                let streams = takes.iter().map(|t| self.value(*t));
-                (Opcode::TspLw, streams.collect::<Result<_, _>>()?, attrs)
+                (Opcode::TspLw, self.all_made(takes, loc)?, attrs)
             }
             Action::Iw { groups, .. } => {
                 let mut attrs = vec![("groups", int(groups))];
                 attrs.extend(self.plane_facts(run)?);
-                let loads = takes.iter().map(|t| self.value(*t));
-                (Opcode::TspIw, loads.collect::<Result<_, _>>()?, attrs)
+                (Opcode::TspIw, self.all_made(takes, loc)?, attrs)
             }
             Action::Act { stream, ty } => {
                 let (weights, bytes) = takes.split_last().expect("an activation meets weights");
                 let x = self.sequence(bytes, ty, loc)?;
                 let mut attrs = self.plane_facts(run)?;
                 attrs.push(("stream", int(stream)));
-                (Opcode::TspAct, vec![x, self.value(*weights)?], attrs)
+                (Opcode::TspAct, vec![x, self.made(weights, loc)?], attrs)
             }
             Action::Accumulate { partial, d } => {
-                let mut operands = vec![self.value(takes[0])?];
+                let mut operands = vec![self.made(&takes[0], loc)?];
                 let mut attrs = self.plane_facts(run)?;
                 if let Some(s) = partial {
                     let ty = match self.b.ty(operands[0]).elem {
@@ -293,7 +308,7 @@ impl Lowering<'_> {
                 dst,
             } => {
                 let (map_run, bytes) = takes.split_last().expect("a distributor takes a map");
-                let operands = vec![self.sequence(bytes, ty, loc)?, self.value(*map_run)?];
+                let operands = vec![self.sequence(bytes, ty, loc)?, self.made(map_run, loc)?];
                 let Unit::Sxm(hemi, SxmUnit::Distributor(unit)) = run.queue.unit() else {
                     return Err(self.refusal(run, format!("{} is no distributor", run.queue)));
                 };

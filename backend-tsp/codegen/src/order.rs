@@ -59,10 +59,8 @@ fn dependences(problem: &Problem) -> DiGraph<(), ()> {
     let mut writer = vec![None; problem.buffers.len()];
     for chain in &problem.chains {
         let node = graph.add_node(());
-        for read in chain
-            .row_reads()
-            .chain(chain.install_reads().map(|(_, r)| r))
-        {
+        let rows = chain.row_reads().map(|(r, _)| r);
+        for read in rows.chain(chain.install_reads().map(|(_, r)| r)) {
             if let Some(from) = writer[read.buffer.0 as usize] {
                 graph.update_edge(from, node, ());
             }

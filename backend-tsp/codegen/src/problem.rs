@@ -48,13 +48,22 @@ pub struct Read {
     pub step: i32,
 }
 
+/// Rows of a run that come from one buffer: from `first` on, to the next piece or the last row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// First row.
+    pub first: u32,
+    /// Word of that row, and words per row.
+    pub read: Read,
+}
+
 /// One vector a row, as byte planes in little-endian order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Source {
-    /// Element type; its size is the number of reads.
+    /// Element type; its size is the number of byte planes.
     pub ty: ElemType,
-    /// A read per byte, in different slices.
-    pub bytes: Vec<Read>,
+    /// Per byte, the pieces, the first from row 0 on; different bytes are in different slices.
+    pub bytes: Vec<Vec<Piece>>,
 }
 
 /// Consecutive weight groups that are loaded from the same sixteen buffers.
@@ -87,7 +96,7 @@ pub struct Pass {
     /// The activations.
     pub act: Source,
     /// A distributor map (one word, source lane within the superlane, ≥ 16 for zero) applied on the way.
-    pub window: Option<Read>,
+    pub window: Option<Vec<Piece>>,
     /// A partial sum to add, i32 or f32.
     pub partial: Option<Source>,
 }
@@ -172,15 +181,25 @@ pub struct Problem {
     pub outputs: Vec<Port>,
 }
 
+impl Piece {
+    /// All rows of a run.
+    pub fn whole(read: Read) -> Piece {
+        Piece { first: 0, read }
+    }
+}
+
+/// Each piece of a byte plane with its number of rows, of `rows` in all.
+pub fn spans(pieces: &[Piece], rows: u32) -> impl Iterator<Item = (&Piece, u32)> {
+    let ends = pieces.iter().skip(1).map(|p| p.first).chain([rows]);
+    pieces.iter().zip(ends).map(|(p, end)| (p, end - p.first))
+}
+
 impl Chain {
-    /// Every read of a row run: activations, partial sums, VXM operands, distributor map.
-    pub fn row_reads(&self) -> impl Iterator<Item = &Read> {
+    /// Every byte plane of a row run: activations, partial sums, VXM operands.
+    pub fn planes(&self) -> impl Iterator<Item = &Vec<Piece>> {
         let pass = self.pass.iter().flat_map(|p| {
-            p.act
-                .bytes
-                .iter()
-                .chain(p.window.iter())
-                .chain(p.partial.iter().flat_map(|s| &s.bytes))
+            let partial = p.partial.iter().flat_map(|s| &s.bytes);
+            p.act.bytes.iter().chain(&p.window).chain(partial)
         });
         let vxm = self
             .vxm
@@ -191,6 +210,12 @@ impl Chain {
                 Feed::Memory(source) => &source.bytes[..],
             });
         pass.chain(vxm)
+    }
+
+    /// Every read of a row run with its number of rows.
+    pub fn row_reads(&self) -> impl Iterator<Item = (&Read, u32)> {
+        let spans = self.planes().flat_map(|plane| spans(plane, self.rows));
+        spans.map(|(piece, rows)| (&piece.read, rows))
     }
 
     /// Every read of the install.

@@ -10,6 +10,9 @@ use crate::problem::BufferId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RunId(pub u32);
 
+/// The runs that make the rows of a byte plane, one after another.
+pub type Makers = Vec<RunId>;
+
 /// What a run does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -93,9 +96,9 @@ pub struct Run {
     pub interval: u32,
     /// What it does.
     pub action: Action,
-    /// Who makes its operands, byte by byte, row for row: operand a, then b, of an ALU; streams of a load; loads of an
-    /// install; activation and weights; sum and partial sum; vectors and map; what is written. A read has its buffer.
-    pub takes: Vec<RunId>,
+    /// Who makes its operands, byte by byte: operand a, then b, of an ALU; streams of a load; loads of an install;
+    /// activation and weights; sum and partial sum; vectors and map; what is written. A read has its buffer.
+    pub takes: Vec<Makers>,
     /// Index of the chain that it belongs to.
     pub chain: u32,
 }

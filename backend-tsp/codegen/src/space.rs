@@ -1,7 +1,7 @@
 //! Exact reservations: which queue, stream and mesh wire is taken when.
 //!
 //! Holds no delay and takes no decision: the scheduler asks for the first cycle at which a claim fits, then
-//! books it. What is booked never moves (facts are added, never revised).
+//! books it.
 
 use std::collections::BTreeMap;
 
@@ -54,6 +54,11 @@ impl Calendar {
             .filter(|(_, (t, p))| t.meets(time) && p.meets(place))
             .map(|(_, (t, _))| t.end)
             .max()
+    }
+
+    /// Frees what was booked.
+    pub fn free(&mut self, time: Span, place: Span) {
+        self.booked.remove(&(time.start, place.start));
     }
 
     /// Books a rectangle that `first_fit` found free.

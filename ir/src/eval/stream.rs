@@ -52,6 +52,12 @@ impl Evaluator<'_> {
                 by[rank - 1] = 0;
                 x(0)?.view(&ty.shape, &by, 0).data
             }
+            StreamByte => {
+                let shift = 8 * data.attrs.size("byte")? as u32;
+                let mut lanes = x(0)?.data.lanes(0..x(0)?.data.len());
+                lanes.iter_mut().for_each(|l| *l = *l >> shift & 0xff);
+                Data::from_lanes(ty.elem, &lanes)
+            }
             StreamHeads => {
                 let lanes = x(0)?.last() as i64;
                 x(0)?.view(&ty.shape, &[ty.last() as i64, lanes, 1], 0).data

@@ -136,6 +136,15 @@ impl Evaluator<'_> {
                 let lanes: Vec<u32> = (0..bytes[0].len()).map(lane).collect();
                 self.give(op, Data::from_lanes(attrs.elem("elem")?, &lanes))
             }
+            TspConcat => {
+                let mut lanes = Vec::new();
+                for i in 0..data.operands.len() {
+                    let part = &self.operand(data, i)?.data;
+                    lanes.extend(part.lanes(0..part.len()));
+                }
+                let elem = self.operand(data, 0)?.data.elem();
+                self.give(op, Data::from_lanes(elem, &lanes))
+            }
             TspSplit => {
                 let bytes = self.byte_plane(data)?;
                 self.give(op, as_i8(bytes))

@@ -36,6 +36,16 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
                 (n, _) => Err(format!("x has {n} lanes, should have one")),
             }
         }
+        StreamByte => {
+            let x = matrix(ctx.ty(0)?)?;
+            want(x, &[I32])?;
+            let elem = match ctx.attrs.size("byte")? {
+                0..=2 => U8,
+                3 => I8,
+                byte => return Err(format!("an i32 has no byte {byte}")),
+            };
+            one(Kind::Stream, x.shape.clone(), elem)
+        }
         StreamHeads => {
             tile(ctx)?;
             let (x, heads) = (ctx.ty(0)?, ctx.attrs.size("heads")?);

@@ -109,6 +109,16 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             onto(q, scale)?;
             tensor(q.shape.clone(), F32)
         }
+        TensorBounded => {
+            let (x, energy) = (ctx.ty(0)?, ctx.ty(1)?);
+            want(x, &[F32])?;
+            want(energy, &[F32])?;
+            match (x.rank(), energy.elements()) {
+                (0, _) => Err("x has no last dimension".into()),
+                (_, 1) => Ok(vec![x.clone()]),
+                _ => Err(format!("{energy} should be one number")),
+            }
+        }
         TensorReturn => ctx.names().map(|()| Vec::new()),
         _ => Err("not a tensor op".into()),
     }

@@ -67,6 +67,16 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             }
             one(Kind::Seq, [count], elem)
         }
+        TspConcat => {
+            let elem = kind(ctx, 0, Kind::Seq)?.elem;
+            let mut count = 0;
+            for i in 0..ctx.operands.len() {
+                let part = kind(ctx, i, Kind::Seq)?;
+                want(part, &[elem])?;
+                count += part.last();
+            }
+            one(Kind::Seq, [count], elem)
+        }
         TspSplit => {
             let x = kind(ctx, 0, Kind::Seq)?;
             byte_of(ctx, x.elem)?;

@@ -10,7 +10,8 @@ use egg::{Id, Language};
 use tspc_ir::{Elem, Type};
 use tspc_machine::Numbers;
 
-use super::facts::{Facts, Graph};
+use super::decode::moments;
+use super::facts::{Facts, Graph, count};
 use super::language::{Node, Scalar};
 
 /// Cycles by unit. The SXM has no part: no form uses it.
@@ -159,6 +160,23 @@ impl Cost {
             }
             Node::Pass([x, w]) => Some(self.pass(&facts(x).ty, rows(&facts(w).ty))),
             Node::LaneSum([x]) => Some(self.pass(&facts(x).ty, 1)),
+            Node::Moment([x, _, n]) => {
+                // Tiles are added up; then each byte passes ones, and a chain puts the sums together.
+                let power = count(graph, *n).ok()?;
+                let (ty, bytes) = (&facts(x).ty, u64::from(moments::bytes(power)));
+                let tile = Type {
+                    shape: [ty.lead(1), &[ty.last().min(self.lanes as usize)]].concat(),
+                    elem: Elem::I8,
+                    ..ty.clone()
+                };
+                let pass = self.pass(&tile, 1);
+                let passes = Cycles {
+                    mxm: bytes * pass.mxm,
+                    mem: bytes * pass.mem,
+                    ..pass
+                };
+                Some(self.vxm(ty, power as u64) + self.vxm(&tile, 2 + 2 * bytes) + passes)
+            }
             // A tree of halves: as many rows again as there are, a trip to memory per level.
             Node::MaxRows([x]) => {
                 let ty = &facts(x).ty;
@@ -182,6 +200,7 @@ impl Cost {
             | Node::Softmax(_)
             | Node::Mean(_)
             | Node::Variance(_)
+            | Node::Bounded(_)
             | Node::Split(_)
             | Node::Join(_)
             | Node::Swap(_)

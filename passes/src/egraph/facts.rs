@@ -114,6 +114,7 @@ impl Analysis<Node> for Region {
             Node::Softmax(_) | Node::Variance(_) => true,
             Node::Max([a, b]) => data(a).non_negative || data(b).non_negative,
             Node::Mul([a, b]) if a == b => true,
+            Node::Bounded([x, _]) | Node::Moment([x, ..]) => data(x).non_negative,
             Node::Leaf(_) => leaf.is_some_and(|l| l.non_negative),
             Node::Neg(_) | Node::Sub(_) | Node::LayerNorm(_) => false,
             // A quantiser without offset keeps the sign.
@@ -218,6 +219,14 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
         Node::SumLast([x]) | Node::MaxLast([x]) | Node::Mean([x]) | Node::Variance([x]) => {
             made(with_last(&ty(x).shape, 1), ty(x).elem)
         }
+        Node::Moment([x, energy, n]) => match (count(graph, *n)?, ty(energy).elements()) {
+            (1 | 2, 1) => made(with_last(&ty(x).shape, 1), ty(x).elem),
+            (n, _) => Err(format!("no moment {n} within {}", ty(energy))),
+        },
+        Node::Bounded([x, energy]) => match ty(energy).elements() {
+            1 => Ok(ty(x).clone()),
+            _ => Err(format!("{} is not one number", ty(energy))),
+        },
         Node::LaneSum([x]) => made(with_last(&ty(x).shape, 1), product_elem(ty(x).elem)?),
         Node::MaxRows([x]) => {
             let mut shape = ty(x).shape.clone();
@@ -276,7 +285,7 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
 }
 
 /// The number of a class that is a count.
-fn count(graph: &Graph, id: Id) -> Result<usize, String> {
+pub(super) fn count(graph: &Graph, id: Id) -> Result<usize, String> {
     let counted = graph[id].iter().find_map(|n| match n {
         Node::Count(c) => Some(c.0),
         _ => None,
@@ -354,6 +363,16 @@ pub(super) mod tests {
             ("i8 4x7, i8 7x3", "(matmul v0 v1)", "tensor<4x3xi32>"),
             ("f16 2x4x7, f16 2x3x7", "(pass v0 v1)", "tensor<2x4x3xf32>"),
             ("i8 4x7", "(lane-sum v0)", "tensor<4x1xi32>"),
+            (
+                "f32 4x7, constant f32 1",
+                "(moment v0 v1 2)",
+                "tensor<4x1xf32>",
+            ),
+            (
+                "f32 4x7, constant f32 1",
+                "(bounded v0 v1)",
+                "tensor<4x7xf32>",
+            ),
             ("f32 2x4x7", "(max-rows v0)", "tensor<2x1x7xf32>"),
             ("f32 2x4x7", "(sum-last v0)", "tensor<2x4x1xf32>"),
             ("f32 4x6", "(t (heads v0 3))", "tensor<3x2x4xf32>"),
@@ -377,6 +396,8 @@ pub(super) mod tests {
             ),
             ("i8 2x5, i8 4x6", "(pass v0 v1)", "by [4, 6]"),
             ("i32 2x5", "(lane-sum v0)", "no products of i32"),
+            ("f32 4x6", "(moment v0 1.0 3)", "no moment 3"),
+            ("f32 4x6", "(bounded v0 v0)", "is not one number"),
             ("f32 5", "(t v0)", "has no rows"),
             ("f32 5", "(max-rows v0)", "no rows"),
             ("f32 4x6", "(heads v0 4)", "does not divide into 4 heads"),
@@ -417,6 +438,7 @@ pub(super) mod tests {
             "(t (exp v0))",
             "(quantize (exp v0) v3 0.0)",
             "(lane-sum (quantize (exp v0) 127.0 0.0))",
+            "(moment (bounded (exp v0) v2) v2 1)",
             "(dequantize (quantize (exp v0) 127.0 0.0) 0.0078740157)",
         ] {
             assert!(facts(leaves, term).non_negative, "{term}");
@@ -433,6 +455,7 @@ pub(super) mod tests {
             "(dequantize (quantize (exp v0) 127.0 0.0) -1.0)",
             "(layer-norm (exp v0) 1.0 0.0 1e-12)",
             "(gelu-erf v0)",
+            "(bounded v0 1.0)",
         ] {
             assert!(!facts(leaves, term).non_negative, "{term}");
         }

@@ -120,6 +120,9 @@ mod node {
         "swap" = Swap([Id; 1]),
         "lanes" = Lanes([Id; 3]),
 
+        // x, with the greatest sum of squares of a row that calibration saw.
+        "bounded" = Bounded([Id; 2]),
+
         // Functions that rules recognise.
         "gelu-erf" = GeluErf([Id; 1]),
         "gelu-tanh" = GeluTanh([Id; 1]),
@@ -130,10 +133,12 @@ mod node {
         "layer-norm" = LayerNorm([Id; 4]),
 
         // What the chip has: rows of the first through the second installed row by row; the maximum over rows; the
-        // sum over lanes by a pass through ones; 1/x as rsqrt(x)².
+        // sum over lanes by a pass through ones; the mean over lanes of x (1) or x² (2) by passes of the bytes of a fixed
+        // point number, whose unit follows from the energy: x, energy, 1 or 2; 1/x as rsqrt(x)².
         "pass" = Pass([Id; 2]),
         "max-rows" = MaxRows([Id; 1]),
         "lane-sum" = LaneSum([Id; 1]),
+        "moment" = Moment([Id; 3]),
         "recip" = Recip([Id; 1]),
     }
     }

@@ -27,12 +27,14 @@ use tspc_ir::{Diagnostic, Dialect, Loc, Module, Op, Place, Value};
 use tspc_machine::Machine;
 
 use crate::pass::{Context, OptionDef, Options, PassDef};
+use crate::tile;
 
 use cost::{Cost, Cycles};
 use decode::pipelines::Room;
 use decode::plan::{NodeId, Plan};
-use decode::terms::{Bound, Decoder, Instance};
+use decode::terms::{Bound, Decoder, Grid, Instance};
 use facts::Role;
+use language::Node;
 use region::{Encoded, Encoder, cut};
 use rules::Class;
 use saturate::{Settings, Solved, Statistics, saturate, solve};
@@ -197,8 +199,7 @@ pub fn fuse(
         settings.spend(made.statistics.rewrites());
         solved.push(made);
     }
-    let planned = plan(source, machine, &parts, &solved)?;
-    let module = decode::emit::emit(&planned.plan, source, &planned.outputs, room)?;
+    let module = decoded(source, machine, &parts, &solved, room)?.1;
     let statistics = solved.into_iter().map(|s| s.statistics).collect();
     Ok((module, statistics))
 }
@@ -228,6 +229,30 @@ pub fn candidates(
     Ok(found)
 }
 
+/// Decodes the regions and writes the module. Moments add up equal tiles, unless something else decides the tiles of
+/// what is normalised: heads, or operands of fp16.
+pub fn decoded(
+    source: &Module,
+    machine: &Machine,
+    parts: &[Part],
+    solved: &[Solved],
+    room: Room,
+) -> Result<(Planned, Module), Diagnostic> {
+    let with = |grid| -> Result<(Planned, Module), Diagnostic> {
+        let planned = plan(source, machine, parts, solved, grid)?;
+        let module = decode::emit::emit(&planned.plan, source, &planned.outputs, room)?;
+        Ok((planned, module))
+    };
+    let mut nodes = solved.iter().flat_map(|s| &s.term.nodes);
+    if nodes.any(|n| matches!(n, Node::Moment(_))) {
+        let equal = with(Grid::Equal)?;
+        if tile::fits(&equal.1, machine) {
+            return Ok(equal);
+        }
+    }
+    with(Grid::Whole)
+}
+
 /// A decoded module whose pipelines are not yet formed.
 pub struct Planned {
     /// Views, passes and operations.
@@ -244,8 +269,9 @@ pub fn plan(
     machine: &Machine,
     parts: &[Part],
     solved: &[Solved],
+    grid: Grid,
 ) -> Result<Planned, Diagnostic> {
-    let mut decoder = Decoder::new(machine);
+    let mut decoder = Decoder::new(machine, grid);
     let mut nodes: BTreeMap<Value, NodeId> = BTreeMap::new();
     let mut spans = Vec::new();
     for part in parts {

@@ -325,6 +325,7 @@ impl Building<'_> {
                     (false, _) => return Err("expected a reduction of the last dimension".into()),
                 }
             }
+            Opcode::TensorBounded => Node::Bounded(two()),
             Opcode::TensorLayerNorm => {
                 let eps = self.add(Node::Scalar(Scalar::from(data.attrs.f32("eps")?)), None);
                 Node::LayerNorm([ids[0], ids[1], ids[2], eps])

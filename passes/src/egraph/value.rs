@@ -136,6 +136,15 @@ impl Writer {
                 let square = self.op(Opcode::TensorMul, &[centred, centred], &[])?;
                 return self.mean(square);
             }
+            Node::Bounded(_) => simple(Opcode::TensorBounded),
+            Node::Moment(_) => match &operands[2].data {
+                Data::I32(n) if n[..] == [1] => return self.mean(x[0]),
+                Data::I32(n) if n[..] == [2] => {
+                    let square = self.op(Opcode::TensorMul, &[x[0], x[0]], &[])?;
+                    return self.mean(square);
+                }
+                _ => return self.refuse("no such moment"),
+            },
             Node::SumLast(_) => return self.reduce(x[0], 0, "sum"),
             Node::MaxLast(_) => return self.reduce(x[0], 0, "max"),
             Node::MaxRows(_) => return self.reduce(x[0], 1, "max"),

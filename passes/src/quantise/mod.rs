@@ -12,6 +12,8 @@
 //! | attention fp16 | `cast(root)`, then the views | the product |
 //! | softmax by v | e = exp(x − max) as `quantize(e, [127], [0])` or `cast(e)` | the result as above, divided by the row sums of the *rounded* e |
 //!
+//! Where a site is int8, values that are normalised become `bounded(x, energy)`: x, with what calibration saw of it.
+//!
 //! Scales are static, from [`Ranges`], so a later pass that widens the channels of an operand (splitting outliers)
 //! changes constants and nothing else. What it may not know: the machine; which model it is.
 
@@ -20,6 +22,7 @@ mod linear;
 mod ranges;
 mod scale;
 mod site;
+mod statistics;
 
 pub use ranges::{Range, Ranges};
 pub use site::{Kind, PerSite, Root, Site, sites};
@@ -108,13 +111,17 @@ fn run(module: Module, context: &Context, options: &Options) -> Result<Module, V
         };
         let migrate = PerSite::<Migrate>::parse(options.get("migrate").unwrap_or("auto"))?;
         let sites = sites(&module);
-        let plan = Plan {
+        let mut plan = Plan {
             formats: precision.resolve(&sites)?,
             migrate: migrate.resolve(&sites)?,
             ranges: context.ranges.as_ref(),
+            energies: BTreeMap::new(),
             sites,
         };
         plan.check()?;
+        if let (true, Some(ranges)) = (plan.formats.contains(&Format::Int8), plan.ranges) {
+            plan.energies = statistics::energies(&module, ranges)?;
+        }
         Quantise::new(&module, &plan).all()
     };
     all().map_err(|d| vec![d])
@@ -126,6 +133,8 @@ struct Plan<'c> {
     formats: Vec<Format>,
     migrate: Vec<Migrate>,
     ranges: Option<&'c Ranges>,
+    /// How large the rows of values get whose lanes are summed in fixed point.
+    energies: BTreeMap<Value, f32>,
 }
 
 impl Plan<'_> {
@@ -189,6 +198,10 @@ impl<'m> Quantise<'m> {
             .zip(&self.plan.sites)
             .map(|(i, s)| (s.op, i))
             .collect();
+        for (name, input) in module.inputs() {
+            let loc = self.rewriter.builder.locs().path(name);
+            self.bound(input, loc)?;
+        }
         for &op in module.body_ops() {
             if module[op].opcode == TensorConstant {
                 continue; // Copied when an op needs it, so that replaced weights are not.
@@ -203,11 +216,17 @@ impl<'m> Quantise<'m> {
                     for &v in &module[op].operands {
                         self.value(v)?;
                     }
-                    self.rewriter.copy(op)?;
-                    continue;
+                    let copy = self.rewriter.copy(op)?;
+                    let Some(&new) = self.rewriter.builder.module()[copy].results.first() else {
+                        continue;
+                    };
+                    new
                 }
             };
-            self.rewriter.replace(module[op].results[0], new);
+            let old = module[op].results[0];
+            self.rewriter.replace(old, new);
+            let loc = self.rewriter.loc(module[op].loc);
+            self.bound(old, loc)?;
         }
         without_dead_ops(&self.rewriter.finish())
     }

@@ -1,9 +1,11 @@
-//! Ranges: the least and greatest value of every channel of the operands of all products, from evaluations.
+//! Ranges: the least and greatest value of every channel of the operands of all products, and how large the rows of
+//! normalised values get, from evaluations.
 //!
-//! They are kept by the number of the product in the body of the canonical fp32 module. Nothing in them depends on
+//! They are kept by the number of the product, or of the normalised value, in the canonical fp32 module. Nothing in them depends on
 //! the sequence length, so ranges from short texts serve a module for long ones.
 
 use super::site::{Kind, Root, sites};
+use super::statistics::{energy, greater, normalised};
 use std::collections::BTreeMap;
 use tspc_ir::eval::{Array, Arrays, evaluate_with};
 use tspc_ir::{Diagnostic, Module, Place, Value};
@@ -52,13 +54,17 @@ impl Range {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ranges {
     products: Vec<[Option<Range>; 2]>,
+    /// By normalised value, the greatest sum of the squares of a row.
+    energies: Vec<f32>,
 }
 
 impl Ranges {
     /// The ranges that these inputs of a canonical fp32 module give.
     pub fn observe(module: &Module, inputs: &Arrays) -> Result<Ranges, Diagnostic> {
+        let values = normalised(module);
         let mut ranges = Ranges {
             products: Vec::new(),
+            energies: vec![0.0; values.len()],
         };
         let mut watched: BTreeMap<Value, Vec<(usize, usize)>> = BTreeMap::new();
         for (number, site) in sites(module).iter().enumerate() {
@@ -74,6 +80,10 @@ impl Ranges {
             });
         }
         let mut see = |value: Value, array: &Array| {
+            if let Ok(number) = values.binary_search(&value) {
+                let most = &mut ranges.energies[number];
+                *most = greater(*most, energy(array));
+            }
             for &(number, operand) in watched.get(&value).into_iter().flatten() {
                 if let (Some(range), Ok(x)) =
                     (&mut ranges.products[number][operand], array.data.f32s())
@@ -99,7 +109,7 @@ impl Ranges {
         let width = |r: &Option<Range>| r.as_ref().map(|r| r.low.len());
         let shape =
             |r: &Ranges| -> Vec<_> { r.products.iter().map(|p| p.each_ref().map(width)).collect() };
-        if shape(self) != shape(other) {
+        if shape(self) != shape(other) || self.energies.len() != other.energies.len() {
             return Err(mismatch("ranges of another model cannot be merged"));
         }
         let both = self
@@ -114,7 +124,29 @@ impl Ranges {
                 }
             }
         }
+        for (to, &from) in self.energies.iter_mut().zip(&other.energies) {
+            *to = greater(*to, from);
+        }
         Ok(())
+    }
+
+    /// The energies of so many normalised values; of rows of zeros, 1.
+    pub(super) fn energies(&self, count: usize) -> Result<Vec<f32>, Diagnostic> {
+        if self.energies.len() != count {
+            return Err(mismatch(format!(
+                "the ranges are of a module of {} normalised values, this one has {count}",
+                self.energies.len()
+            )));
+        }
+        match self.energies.iter().position(|e| !e.is_finite()) {
+            Some(number) => Err(mismatch(format!(
+                "the rows of normalised value {number} are not finite"
+            ))),
+            None => {
+                let positive = |&e: &f32| if e > 0.0 { e } else { 1.0 };
+                Ok(self.energies.iter().map(positive).collect())
+            }
+        }
     }
 
     /// The number of products.

@@ -32,6 +32,7 @@ impl Tiler<'_> {
             Opcode::StreamRows,
             Opcode::StreamLanes,
             Opcode::StreamBroadcast,
+            Opcode::StreamByte,
             Opcode::StreamHeads,
             Opcode::StreamMerge,
             Opcode::StreamConcat,

@@ -51,6 +51,14 @@ pub fn even(all: usize, tile: usize) -> Vec<Cut> {
         .collect()
 }
 
+/// As few tiles, all alike, if they are whole groups of `unit`.
+pub fn equal(all: usize, tile: usize, unit: usize) -> Option<Vec<Cut>> {
+    let tiles = all.div_ceil(tile);
+    let width = all / tiles;
+    let whole = tiles == 1 || width.is_multiple_of(unit) && width * tiles == all;
+    whole.then(|| even(all, width))
+}
+
 /// Tiles of at most `tile` lanes of which each holds whole heads, or only lanes of one head.
 pub fn dealt(heads: usize, lanes: usize, tile: usize) -> Vec<Cut> {
     if lanes <= tile {
@@ -73,6 +81,19 @@ mod tests {
         assert_eq!(dealt(3, 100, 250), [Cut::new(0, 200), Cut::new(200, 100)]);
         let wide = [(0, 320), (320, 16), (336, 320), (656, 16)];
         assert_eq!(dealt(2, 336, 320), wide.map(|(s, n)| Cut::new(s, n)));
+    }
+
+    #[test]
+    fn equal_tiles_are_as_few_and_whole_groups() {
+        let widths = |all| {
+            let cuts = equal(all, 320, 16);
+            cuts.map(|cuts| cuts.iter().map(|c| c.count).collect::<Vec<_>>())
+        };
+        assert_eq!(widths(768), Some(vec![256; 3]));
+        assert_eq!(widths(384), Some(vec![192; 2]));
+        assert_eq!(widths(300), Some(vec![300]));
+        assert_eq!(widths(400), None, "200 lanes are no whole groups");
+        assert_eq!(widths(1000), None);
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! Values that meet lane by lane in a pipeline, as partial sum and sum, or as the same lanes under another shape are
 //! of one class and are cut alike. `stream.heads` and `stream.merge` demand that no head of their class straddles two
-//! tiles and put the heads side by side; every other class is cut evenly, and its heads are tiled one by one.
+//! tiles and put the heads side by side; every other class is cut into whole vectors and a rest, or into equal tiles
+//! where views of lanes begin at those and nothing is fp16, and its heads are tiled one by one.
 //! Views of inputs and constants belong to no class, because they can be cut anywhere; parts and concatenations of
 //! lanes have the tiles that they come from.
 
 use super::Limits;
 use super::cuts::{self, Cut};
-use std::collections::BTreeMap;
-use tspc_ir::{Diagnostic, Entity, Module, Op, Opcode, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use tspc_ir::{Diagnostic, Elem, Entity, Module, Op, Opcode, Value};
 
 /// What `stream.heads` or `stream.merge` asks of a class.
 #[derive(Clone, Copy)]
@@ -25,7 +26,13 @@ pub struct Layouts {
     parent: Vec<usize>,
     /// By representative.
     demands: BTreeMap<usize, Demand>,
+    /// By representative, where views of lanes begin, or lanes that others meet.
+    starts: BTreeMap<usize, BTreeSet<usize>>,
+    /// Representatives of classes with fp16 values: where these are cut decides what is rounded.
+    halves: BTreeSet<usize>,
     lanes: usize,
+    /// Lanes that equal tiles have a multiple of.
+    unit: usize,
 }
 
 impl Layouts {
@@ -34,7 +41,10 @@ impl Layouts {
         let mut layouts = Layouts {
             parent: (0..module.values().count()).collect(),
             demands: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            halves: BTreeSet::new(),
             lanes: limits.lanes,
+            unit: limits.group_i8,
         };
         let free = free(module);
         let mut demands = Vec::new();
@@ -43,7 +53,7 @@ impl Layouts {
             let joined: Vec<Value> = match data.opcode {
                 Opcode::StreamPipeline => data.operands.clone(),
                 Opcode::StreamPass => data.operands.iter().skip(2).copied().collect(),
-                Opcode::StreamRows => data.operands.clone(),
+                Opcode::StreamRows | Opcode::StreamByte => data.operands.clone(),
                 Opcode::StreamHeads | Opcode::StreamMerge => {
                     demands.push(demand(module, op, limits)?);
                     data.operands.clone()
@@ -78,7 +88,55 @@ impl Layouts {
                 );
             }
         }
+        layouts.seen(module, &free)?;
         Ok(layouts)
+    }
+
+    /// What views and element types say about the classes.
+    fn seen(&mut self, module: &Module, free: &[bool]) -> Result<(), Diagnostic> {
+        for (v, _) in module.values() {
+            if free[v.index()] && module.ty(v).elem == Elem::F16 {
+                self.halves.insert(self.find(v.index()));
+            }
+        }
+        let mut starts = Vec::new();
+        for &op in module.body_ops() {
+            let data = &module[op];
+            match data.opcode {
+                Opcode::StreamLanes if free[data.operands[0].index()] => {
+                    let start = data.attrs.size("start");
+                    let start = start.map_err(|e| Diagnostic::new(e, module.place(op)))?;
+                    starts.push((data.operands[0], start));
+                }
+                Opcode::StreamPipeline if free[data.results[0].index()] => {
+                    let parts = data
+                        .operands
+                        .iter()
+                        .filter_map(|&v| side_by_side(module, v));
+                    for parts in parts {
+                        let mut start = 0;
+                        for &part in parts {
+                            starts.push((data.results[0], start));
+                            start += module.ty(part).last();
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (v, start) in starts {
+            let class = self.find(v.index());
+            self.starts.entry(class).or_default().insert(start);
+        }
+        Ok(())
+    }
+
+    /// Whether tiles begin wherever views of lanes do.
+    pub fn met(&self, module: &Module) -> bool {
+        self.starts.iter().all(|(&class, starts)| {
+            let cuts = self.cuts(module, Value::new(class));
+            begin(&cuts, starts)
+        })
     }
 
     /// Whether the heads of this value lie side by side in the lanes.
@@ -89,10 +147,24 @@ impl Layouts {
     /// The tiles of a value; where heads lie side by side, of all of them, else of one head.
     pub fn cuts(&self, module: &Module, value: Value) -> Vec<Cut> {
         let ty = module.ty(value);
-        match self.demands.get(&self.find(value.index())) {
+        let class = self.find(value.index());
+        match self.demands.get(&class) {
             Some(d) if ty.rank() == 3 => cuts::dealt(ty.shape[0], ty.last(), d.tile),
             Some(d) => cuts::dealt(d.heads, ty.last() / d.heads, d.tile),
-            None => cuts::even(ty.last(), self.lanes),
+            None => {
+                let whole = cuts::even(ty.last(), self.lanes);
+                let equal = cuts::equal(ty.last(), self.lanes, self.unit);
+                match (self.starts.get(&class), equal) {
+                    (Some(starts), Some(equal))
+                        if !self.halves.contains(&class)
+                            && !begin(&whole, starts)
+                            && begin(&equal, starts) =>
+                    {
+                        equal
+                    }
+                    _ => whole,
+                }
+            }
         }
     }
 
@@ -108,6 +180,18 @@ impl Layouts {
         let (a, b) = (self.find(a.index()), self.find(b.index()));
         self.parent[a.max(b)] = a.min(b);
     }
+}
+
+/// Whether there is a cut from each of these lanes on.
+fn begin(cuts: &[Cut], starts: &BTreeSet<usize>) -> bool {
+    starts.iter().all(|s| cuts.iter().any(|c| c.start == *s))
+}
+
+/// The parts of a value that is some of them side by side.
+fn side_by_side(module: &Module, v: Value) -> Option<&[Value]> {
+    let data = &module[module.def_op(v)?];
+    let lanes = data.attrs.sym("axis") == Ok("lanes");
+    (data.opcode == Opcode::StreamConcat && lanes).then_some(&data.operands)
 }
 
 fn demand(module: &Module, op: Op, limits: &Limits) -> Result<Demand, Diagnostic> {
@@ -140,7 +224,10 @@ fn free(module: &Module) -> Vec<bool> {
         let decides = match data.opcode {
             Opcode::StreamPass | Opcode::StreamPipeline => true,
             Opcode::StreamHeads => !folded,
-            Opcode::StreamRows | Opcode::StreamMerge | Opcode::StreamTranspose => any,
+            Opcode::StreamRows
+            | Opcode::StreamByte
+            | Opcode::StreamMerge
+            | Opcode::StreamTranspose => any,
             _ => false,
         };
         for v in &data.results {

@@ -74,6 +74,12 @@ pub fn tile(source: &Module, machine: &Machine) -> Result<Module, Diagnostic> {
     Ok(tiler.rewriter.finish())
 }
 
+/// Whether the tiles of a module will begin wherever its views of lanes do.
+pub(crate) fn fits(module: &Module, machine: &Machine) -> bool {
+    let layouts = Layouts::new(module, &Limits::new(machine));
+    layouts.is_ok_and(|l| l.met(module))
+}
+
 /// The sizes of the chip that decide tiles.
 pub(crate) struct Limits {
     /// Of a vector.
@@ -134,6 +140,7 @@ impl Tiler<'_> {
             Opcode::StreamRows => self.rows_view(op)?,
             Opcode::StreamLanes => self.lanes_view(op)?,
             Opcode::StreamBroadcast => self.broadcast_view(op)?,
+            Opcode::StreamByte => self.byte_view(op)?,
             Opcode::StreamHeads | Opcode::StreamMerge => self.heads_view(op)?,
             Opcode::StreamConcat => self.concat_view(op)?,
             Opcode::StreamTranspose => self.transpose(op)?,

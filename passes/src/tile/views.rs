@@ -144,6 +144,30 @@ impl Tiler<'_> {
         }
     }
 
+    /// `stream.byte`.
+    pub fn byte_view(&mut self, op: Op) -> Result<Rep, Diagnostic> {
+        let (x, byte) = (self.source[op].operands[0], self.int("byte")?);
+        let attrs = [("byte", Attr::Int(byte))];
+        let rep = self.rep(x)?.clone();
+        let mut bytes = |tiles: &[Tile]| -> Result<Vec<Tile>, Diagnostic> {
+            let byte = |t: &Tile| {
+                let value = self.shared(Opcode::StreamByte, &[t.value], &attrs)?;
+                Ok(Tile { value, ..*t })
+            };
+            tiles.iter().map(byte).collect()
+        };
+        match rep {
+            Rep::Lanes(tiles) => bytes(&tiles).map(Rep::Lanes),
+            Rep::Heads(heads) => {
+                let heads = heads.iter().map(|tiles| bytes(tiles));
+                Ok(Rep::Heads(heads.collect::<Result<_, _>>()?))
+            }
+            Rep::Constant(_) | Rep::Input(_) | Rep::Rows(_) => {
+                Err(self.refuse("expected a value that a pipeline or pass makes"))
+            }
+        }
+    }
+
     /// `stream.heads` and `stream.merge`: the same tiles under another shape.
     pub fn heads_view(&mut self, op: Op) -> Result<Rep, Diagnostic> {
         let (x, y) = (self.source[op].operands[0], self.source[op].results[0]);

@@ -264,7 +264,7 @@ impl<'a> Facts<'a> {
     /// The first stream on which the op's result travels towards the VXM or inside it.
     fn carrier(&self) -> Result<Stream, Refusal> {
         match self.data().opcode {
-            Opcode::TspJoin => self.operand(0)?.carrier(),
+            Opcode::TspJoin | Opcode::TspConcat => self.operand(0)?.carrier(),
             Opcode::TspAccumulate => Ok(Stream {
                 dir: self.hemisphere()?.inward(),
                 id: self.number("dst")?,

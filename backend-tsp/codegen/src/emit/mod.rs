@@ -58,7 +58,7 @@ pub fn emit(tsp: &ir::stage::Tsp, machine: &Machine) -> Result<Program, Refusal>
             Opcode::TspImage => image.push(image_segment(&facts)?),
             Opcode::TspInput => inputs.add(&facts, facts.buffer()?)?,
             Opcode::TspOutput => outputs.add(&facts, facts.operand(0)?.buffer()?)?,
-            Opcode::TspJoin => {
+            Opcode::TspJoin | Opcode::TspConcat => {
                 let interval = emitter.interval(module[op].operands[0]);
                 emitter.intervals[ir::Entity::index(module[op].results[0])] = interval;
             }

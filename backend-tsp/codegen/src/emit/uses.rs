@@ -24,6 +24,14 @@ struct Iterations {
     step: i64,
 }
 
+/// Some iterations of a slot, and who made what they take.
+struct Taken {
+    slot: u8,
+    first: u32,
+    count: u32,
+    source: Source,
+}
+
 /// Iteration i takes iteration i.
 const ROWWISE: Iterations = Iterations { first: 0, step: 1 };
 
@@ -38,13 +46,13 @@ impl Emitter<'_> {
         for d in &self.dispatches {
             let consumer = Consumer::Instr(self.site(d.op)?);
             let loc = records.location(self.module, d.op);
-            for (slot, source) in self.operands(d.op, d.count)? {
+            for operand in self.operands(d.op, d.count)? {
                 records.uses.push(Use {
                     consumer,
-                    slot,
-                    first: 0,
-                    count: d.count,
-                    source,
+                    slot: operand.slot,
+                    first: operand.first,
+                    count: operand.count,
+                    source: operand.source,
                     loc,
                 });
             }
@@ -78,14 +86,28 @@ impl Emitter<'_> {
     }
 
     /// Slots and sources of an op on a unit.
-    fn operands(&self, op: ir::Op, count: u32) -> Result<Vec<(u8, Source)>, Refusal> {
+    fn operands(&self, op: ir::Op, count: u32) -> Result<Vec<Taken>, Refusal> {
         let data = &self.module[op];
         let facts = Facts::new(self.module, op);
-        let mut slots = Vec::new();
+        let mut slots: Vec<Taken> = Vec::new();
+        let all = |slot: u8, source: Source| Taken {
+            slot,
+            first: 0,
+            count,
+            source,
+        };
         let mut bytes = |slot: u8, value: ir::Value| -> Result<(), Refusal> {
             for k in 0..self.module.ty(value).elem.bytes() {
-                let source = self.iterations(self.maker(value, k), ROWWISE, count)?;
-                slots.push((slot + k as u8, source));
+                let mut first = 0;
+                for (maker, vectors) in self.makers(value, k) {
+                    slots.push(Taken {
+                        slot: slot + k as u8,
+                        first,
+                        count: vectors,
+                        source: self.iterations(maker, ROWWISE, vectors)?,
+                    });
+                    first += vectors;
+                }
             }
             Ok(())
         };
@@ -95,7 +117,7 @@ impl Emitter<'_> {
                     first: facts.number("start")?,
                     step: if count > 1 { facts.number("step")? } else { 0 },
                 };
-                slots.push((0, self.words(op, facts.operand(0)?.op, words)?));
+                slots.push(all(0, self.words(op, facts.operand(0)?.op, words)?));
             }
             Opcode::TspWrite => {
                 let x = data.operands[0];
@@ -104,8 +126,11 @@ impl Emitter<'_> {
                     first: run.first as i64,
                     step: run.interval,
                 };
-                let maker = self.maker(x, facts.number("byte")?);
-                slots.push((2, self.iterations(maker, taken, count)?));
+                let makers = self.makers(x, facts.number("byte")?);
+                let [(maker, _)] = makers[..] else {
+                    return Err(facts.refuse("takes what several runs made, expected one"));
+                };
+                slots.push(all(2, self.iterations(maker, taken, count)?));
             }
             Opcode::TspAlu => {
                 // The second slots of a binary operation are those of b, an immediate before it or not.
@@ -122,21 +147,22 @@ impl Emitter<'_> {
             Opcode::TspIw => {
                 slots = self.loads(op)?;
                 let cycle = facts.number("cycle")?;
-                slots.push((INSTALL_TIME, Source::Clock { cycle }));
+                slots.push(all(INSTALL_TIME, Source::Clock { cycle }));
             }
             Opcode::TspAct => {
                 bytes(0, data.operands[0])?;
                 let install = facts.operand(1)?.op;
-                slots.push((
-                    2,
-                    self.iterations(install, Iterations { first: 0, step: 0 }, count)?,
-                ));
+                let weights = Iterations { first: 0, step: 0 };
+                slots.push(all(2, self.iterations(install, weights, count)?));
             }
             Opcode::TspAccumulate => {
                 if let Some(&partial) = data.operands.get(1) {
                     bytes(0, partial)?;
                 }
-                slots.push((4, self.iterations(facts.operand(0)?.op, ROWWISE, count)?));
+                slots.push(all(
+                    4,
+                    self.iterations(facts.operand(0)?.op, ROWWISE, count)?,
+                ));
             }
             Opcode::TspDistribute => {
                 bytes(facts.number::<u8>("stream")? % 8, data.operands[0])?;
@@ -148,7 +174,7 @@ impl Emitter<'_> {
     }
 
     /// For each installed group the load that filled it last.
-    fn loads(&self, op: ir::Op) -> Result<Vec<(u8, Source)>, Refusal> {
+    fn loads(&self, op: ir::Op) -> Result<Vec<Taken>, Refusal> {
         let facts = Facts::new(self.module, op);
         let groups: i64 = facts.number("groups")?;
         let mut filled = BTreeMap::new();
@@ -160,18 +186,26 @@ impl Emitter<'_> {
                 filled.insert(group + first * step, source);
             }
         }
-        let slots = filled
-            .range(..groups)
-            .map(|(&j, &source)| (j as u8, source));
+        let slots = filled.range(..groups).map(|(&j, &source)| Taken {
+            slot: j as u8,
+            first: 0,
+            count: 1,
+            source,
+        });
         Ok(slots.collect())
     }
 
-    /// The op that makes byte k of a value.
-    fn maker(&self, value: ir::Value, k: usize) -> ir::Op {
+    /// The ops that make byte k of a value, one after another, with their vectors.
+    fn makers(&self, value: ir::Value, k: usize) -> Vec<(ir::Op, u32)> {
         let op = self.module.def_op(value).expect("tsp values come from ops");
-        match self.module[op].opcode {
-            Opcode::TspJoin => self.maker(self.module[op].operands[k], 0),
-            _ => op,
+        let data = &self.module[op];
+        match data.opcode {
+            Opcode::TspJoin => self.makers(data.operands[k], 0),
+            Opcode::TspConcat => {
+                let parts = data.operands.iter();
+                parts.flat_map(|&part| self.makers(part, k)).collect()
+            }
+            _ => vec![(op, self.module.ty(value).last() as u32)],
         }
     }
 

@@ -7,7 +7,7 @@ use tspc_machine::Machine;
 use tspc_program::Hemisphere;
 
 use super::slices::{STREAMS, installed};
-use crate::problem::{BufferId, Feed, Problem};
+use crate::problem::{BufferId, Feed, Problem, spans};
 
 /// Union-find over indices; the representative is the smallest member, so results do not depend on order.
 struct Unions(Vec<usize>);
@@ -57,13 +57,9 @@ pub fn of_passes(problem: &Problem, planes: [u8; 2]) -> Vec<Hemisphere> {
     let mut writer = vec![None; problem.buffers.len()];
     let mut unions = Unions::new(problem.chains.len());
     for (c, chain) in problem.chains.iter().enumerate() {
-        for read in chain
-            .pass
-            .iter()
-            .flat_map(|p| &p.partial)
-            .flat_map(|s| &s.bytes)
-        {
-            if let Some(w) = writer[read.buffer.0 as usize] {
+        let partial = chain.pass.iter().flat_map(|p| &p.partial);
+        for piece in partial.flat_map(|s| s.bytes.iter().flatten()) {
+            if let Some(w) = writer[piece.read.buffer.0 as usize] {
                 unions.join(w, c);
             }
         }
@@ -120,18 +116,24 @@ pub fn of_buffers(problem: &Problem, passes: &[Hemisphere], machine: &Machine) -
                 vote(read.buffer, u32::from(segment.count));
             }
             let partial = pass.partial.iter().flat_map(|s| &s.bytes);
-            for read in pass.act.bytes.iter().chain(&pass.window).chain(partial) {
-                vote(read.buffer, chain.rows);
+            for plane in pass.act.bytes.iter().chain(&pass.window).chain(partial) {
+                spans(plane, chain.rows).for_each(|(p, rows)| vote(p.read.buffer, rows));
             }
             if chain.vxm.is_none() {
-                chain.writes.iter().for_each(|w| vote(w.buffer, chain.rows));
+                chain.writes.iter().for_each(|w| vote(w.buffer, w.count));
             }
         }
         for feed in chain.vxm.iter().flat_map(|v| &v.feeds) {
             if let Feed::Memory(source) = feed {
-                for pair in source.bytes.windows(2) {
-                    unions.join(pair[0].buffer.0 as usize, pair[1].buffer.0 as usize);
-                }
+                let buffers = source
+                    .bytes
+                    .iter()
+                    .flatten()
+                    .map(|p| p.read.buffer.0 as usize);
+                let buffers: Vec<usize> = buffers.collect();
+                buffers
+                    .windows(2)
+                    .for_each(|pair| unions.join(pair[0], pair[1]));
             }
         }
         for a in &chain.writes {

@@ -22,6 +22,12 @@ pub const STREAMS: usize = 16;
 /// What a word that is loaded as weights counts, in words that are read for rows.
 const LOAD: u64 = 4;
 
+/// A bit for each slice of a side.
+const ALL_SLICES: u128 = (1 << SLICES) - 1;
+
+/// Slices that a plan's reads leave to its writes.
+const SPARE: usize = 8;
+
 /// Chains that count as simultaneous in the estimate of traffic and lifetimes.
 const BUCKET: usize = 8;
 
@@ -106,7 +112,7 @@ fn uses(problem: &Problem) -> (Vec<Use>, usize) {
     for (at, &c) in Order::new(problem).by_tail().iter().enumerate() {
         let chain = &problem.chains[c];
         let bucket = at / BUCKET;
-        let rows = chain.row_reads().map(|r| (r.buffer, chain.rows));
+        let rows = chain.row_reads().map(|(r, n)| (r.buffer, n));
         let loads = chain
             .install_reads()
             .map(|(s, r)| (r.buffer, u32::from(s.count)));
@@ -127,41 +133,48 @@ fn uses(problem: &Problem) -> (Vec<Use>, usize) {
     (uses, last + 1)
 }
 
-/// Groups of buffers that are accessed in the same cycles: those that a chain reads with those that it writes at one
-/// row, those of each install segment.
-fn simultaneous(chain: &Chain) -> Vec<Vec<BufferId>> {
-    let reads: Vec<BufferId> = chain.row_reads().map(|r| r.buffer).collect();
-    // Writes of one result to a slice happen in the order of its rows, so only those whose rows meet exclude each
-    // other; results leave the VXM at different times, so those of another result always do.
-    let last = |w: &Write| w.first + (w.count - 1) * w.step;
-    let moments: BTreeSet<(u32, u32)> = chain.writes.iter().map(|w| (w.output, w.first)).collect();
-    let mut groups: Vec<Vec<BufferId>> = moments
-        .into_iter()
-        .map(|(output, row)| {
-            let meets = |w: &&Write| w.output != output || (w.first <= row && row <= last(w));
-            let writes = chain.writes.iter().filter(meets).map(|w| w.buffer);
-            reads.iter().copied().chain(writes).collect()
-        })
-        .collect();
-    if let Some(pass) = &chain.pass {
-        groups.extend(
-            pass.install
-                .segments
-                .iter()
-                .map(|s| s.streams.iter().map(|r| r.buffer).collect()),
-        );
+/// Groups of buffers that one plan reads, so that no shift in time would part them: the rows of a chain, and each
+/// segment of its install. Within a group, buffers of one family are read one after another and may share a slice.
+fn groups(chain: &Chain) -> Vec<Vec<(BufferId, usize)>> {
+    let planes = chain.planes().enumerate();
+    let rows =
+        planes.flat_map(|(family, plane)| plane.iter().map(move |p| (p.read.buffer, family)));
+    let mut groups: Vec<Vec<(BufferId, usize)>> = vec![rows.collect()];
+    for segment in chain.pass.iter().flat_map(|p| &p.install.segments) {
+        groups.push(segment.streams.iter().map(|r| r.buffer).zip(0..).collect());
     }
     groups
+}
+
+/// A buffer of a group that has its slice.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    buffer: usize,
+    family: usize,
+    /// Its bit.
+    slice: u128,
+}
+
+impl Member {
+    fn new(buffer: usize, family: usize, place: Place) -> Member {
+        Member {
+            buffer,
+            family,
+            slice: 1 << bit(place.hemi, place.slice),
+        }
+    }
 }
 
 /// What is known of the slices while buffers get their places.
 #[derive(Clone, Default, Debug)]
 pub struct Rooms {
     sides: Vec<Hemisphere>,
-    /// Groups of buffers that are accessed in the same cycles: the slices that they take.
-    used: Vec<u128>,
-    /// Per buffer, its groups.
-    member: Vec<Vec<usize>>,
+    /// Per group: the slices that its members take.
+    used: Vec<Vec<Member>>,
+    /// Per buffer, its groups and its family there.
+    member: Vec<Vec<(usize, usize)>>,
+    /// Per group: families of each side.
+    families: Vec<[usize; 2]>,
     uses: Vec<Use>,
     filled: [Vec<Slice>; 2],
     usable: [Vec<u8>; 2],
@@ -179,21 +192,24 @@ impl Rooms {
         let n = problem.buffers.len();
         let mut sizes: Vec<usize> = Vec::new();
         let mut member = vec![Vec::new(); n];
-        for group in problem.chains.iter().flat_map(simultaneous) {
-            for b in &group {
-                let of: &mut Vec<usize> = &mut member[b.0 as usize];
-                if of.last() != Some(&sizes.len()) {
-                    of.push(sizes.len());
-                }
+        let mut families = Vec::new();
+        for group in problem.chains.iter().flat_map(groups) {
+            let mut sided = BTreeSet::new();
+            for &(b, family) in &group {
+                member[b.0 as usize].push((sizes.len(), family));
+                sided.insert((sides[b.0 as usize].index(), family));
             }
+            let of = |h: usize| sided.iter().filter(|f| f.0 == h).count();
+            families.push([of(0), of(1)]);
             sizes.push(group.len());
         }
         let (uses, buckets) = uses(problem);
         let slices = || vec![Slice::new(buckets); usize::from(SLICES)];
         let mut rooms = Rooms {
             sides,
-            used: vec![0; sizes.len()],
+            used: vec![Vec::new(); sizes.len()],
             member,
+            families,
             uses,
             filled: [slices(), slices()],
             usable: Hemisphere::ALL.map(|h| usable(machine, h)),
@@ -213,7 +229,7 @@ impl Rooms {
         let mut order: Vec<usize> = (0..n).filter(there).collect();
         order.sort_by_cached_key(|&b| {
             let first = rooms.uses[b].accesses.first().map_or(0, |a| a.0);
-            let neighbours: usize = rooms.member[b].iter().map(|&g| sizes[g]).sum();
+            let neighbours: usize = rooms.member[b].iter().map(|&(g, _)| sizes[g]).sum();
             let turn = if weights[b] { first } else { usize::MAX };
             (turn, Reverse((neighbours, problem.buffers[b].words)), b)
         });
@@ -226,7 +242,7 @@ impl Rooms {
                 }
                 false => slice.meets(&rooms.uses[b]),
             };
-            let place = rooms.choose(problem, b, cost)?;
+            let (_, place) = rooms.choose(problem, b, rooms.taken(b, &[]), |_| Some(0), cost)?;
             rooms.take(b, place, problem.buffers[b].words, true);
             let slice = &mut rooms.filled[place.hemi.index()][usize::from(place.slice)];
             let kind = if weights[b] {
@@ -243,28 +259,47 @@ impl Rooms {
         Ok((rooms, places))
     }
 
-    /// Places a buffer when its writer, or the reader of a floating one, gets its time: `wait` tells how long a slice
-    /// would make it wait.
-    pub fn timed(
-        &mut self,
+    /// The slice that would suit a buffer best: `wait` tells how long its accesses would have to wait there, if waiting
+    /// helps at all; `picked` are the buffers of this chain that have a slice so far.
+    pub fn pick(
+        &self,
         problem: &Problem,
         buffer: BufferId,
-        wait: impl Fn(Hemisphere, u8) -> i64,
-    ) -> Result<Place, Refusal> {
+        picked: &[(BufferId, Place)],
+        wait: impl Fn(Hemisphere, u8) -> Option<i64>,
+    ) -> Result<(i64, Place), Refusal> {
         let b = buffer.0 as usize;
         let hemi = self.sides[b];
         let cost = |slice: &Slice, s: u8| {
-            let constants = slice.meets(&self.uses[b]);
-            4 * wait(hemi, s) as u64 + slice.pending + constants
+            let pending = picked
+                .iter()
+                .filter(|(_, p)| (p.hemi, p.slice) == (hemi, s));
+            let pending: u64 = pending.map(|(o, _)| self.uses[o.0 as usize].reads).sum();
+            slice.pending + pending + slice.meets(&self.uses[b])
         };
-        let place = self.choose(problem, b, cost)?;
+        self.choose(problem, b, self.taken(b, picked), |s| wait(hemi, s), cost)
+    }
+
+    /// Takes a buffer out of its slice again.
+    pub fn leave(&mut self, problem: &Problem, buffer: BufferId, place: Place) {
+        let b = buffer.0 as usize;
+        let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
+        slice.pending -= self.uses[b].reads;
+        slice.banks[usize::from(place.bank)].live -= problem.buffers[b].words;
+        for &(g, _) in &self.member[b] {
+            self.used[g].retain(|m| m.buffer != b);
+        }
+    }
+
+    /// Places a buffer.
+    pub fn settle(&mut self, problem: &Problem, buffer: BufferId, place: Place) {
+        let b = buffer.0 as usize;
         let written = problem.buffers[b].origin == Origin::Written;
         self.take(b, place, problem.buffers[b].words, !written);
-        let slice = &mut self.filled[hemi.index()][usize::from(place.slice)];
-        if problem.buffers[b].origin == Origin::Written {
+        if written {
+            let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
             slice.pending += self.uses[b].reads;
         }
-        Ok(place)
     }
 
     /// Notes that `count` words of a buffer have been read; after the last one its words are free.
@@ -281,15 +316,54 @@ impl Rooms {
         }
     }
 
-    /// The cheapest slice and bank for a buffer.
+    /// Slices that a buffer may not have, those of other families of its groups; and those that it should not: a family
+    /// that has a slice takes no other one while those that have none yet could need it.
+    fn taken(&self, b: usize, picked: &[(BufferId, Place)]) -> (u128, u128) {
+        let hemi = self.sides[b];
+        let (mut others, mut narrow) = (0u128, 0u128);
+        for &(g, family) in &self.member[b] {
+            // Those that are about to move do not count where they are.
+            let moves = |m: &&Member| picked.iter().any(|(o, _)| o.0 as usize == m.buffer);
+            let mut used: Vec<Member> =
+                self.used[g].iter().filter(|m| !moves(m)).copied().collect();
+            used.retain(|m| m.buffer != b);
+            for (o, place) in picked {
+                for &(_, family) in self.member[o.0 as usize].iter().filter(|m| m.0 == g) {
+                    used.push(Member::new(o.0 as usize, family, *place));
+                }
+            }
+            let of = |own: bool| {
+                let used = used.iter().filter(|u| (u.family == family) == own);
+                used.fold(0u128, |m, u| m | u.slice)
+            };
+            let (own, other) = (of(true), of(false));
+            others |= other;
+            let free = self.usable[hemi.index()].iter();
+            let free = free
+                .filter(|&&s| (own | other) >> bit(hemi, s) & 1 == 0)
+                .count();
+            let here = used
+                .iter()
+                .filter(|u| u.slice >> bit(hemi, 0) & ALL_SLICES != 0);
+            let here: BTreeSet<usize> = here.map(|u| u.family).collect();
+            let waiting = self.families[g][hemi.index()].saturating_sub(here.len());
+            if own != 0 && free < waiting + SPARE {
+                narrow |= !own;
+            }
+        }
+        (others, narrow)
+    }
+
+    /// The slice and bank for a buffer that make it wait least, and of those the cheapest.
     fn choose(
         &self,
         problem: &Problem,
         b: usize,
+        (taken, avoided): (u128, u128),
+        wait: impl Fn(u8) -> Option<i64>,
         cost: impl Fn(&Slice, u8) -> u64,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<(i64, Place), Refusal> {
         let hemi = self.sides[b];
-        let taken = self.member[b].iter().fold(0u128, |m, &g| m | self.used[g]);
         let words = problem.buffers[b].words;
         let written = problem.buffers[b].origin == Origin::Written;
         // Constants leave room in every bank as long as they can: a buffer with many neighbours needs each slice.
@@ -299,22 +373,32 @@ impl Rooms {
         let free = self.usable[hemi.index()].iter().copied();
         let choice = free
             .filter(|&s| taken >> bit(hemi, s) & 1 == 0)
-            .flat_map(|s| {
+            .filter_map(|s| Some((s, wait(s)?)))
+            .flat_map(|(s, wait)| {
                 let slice = &room[usize::from(s)];
                 let cost = cost(slice, s);
                 [0u8, 1].map(|bank| {
                     let there = &slice.banks[usize::from(bank)];
                     let full = there.forever + there.live + words;
-                    (full + slack > self.bank_words, cost, full, s, bank)
+                    let avoided = avoided >> bit(hemi, s) & 1;
+                    (
+                        avoided,
+                        wait,
+                        full + slack > self.bank_words,
+                        cost,
+                        full,
+                        s,
+                        bank,
+                    )
                 })
             })
             // Only what stays is refused here.
-            .filter(|&(_, _, full, ..)| {
+            .filter(|&(_, _, _, _, full, ..)| {
                 words <= self.bank_words && (written || full <= self.bank_words)
             })
             .min();
         match choice {
-            Some((_, _, _, slice, bank)) => Ok(Place { hemi, slice, bank }),
+            Some((_, wait, _, _, _, slice, bank)) => Ok((wait, Place { hemi, slice, bank })),
             None => Err(self.no_slice(problem, b, taken)),
         }
     }
@@ -326,15 +410,15 @@ impl Rooms {
             true => bank.forever += words,
             false => bank.live += words,
         }
-        for &g in &self.member[b] {
-            self.used[g] |= 1 << bit(place.hemi, place.slice);
+        for &(g, family) in &self.member[b] {
+            self.used[g].push(Member::new(b, family, place));
         }
     }
 
     fn no_slice(&self, problem: &Problem, b: usize, taken: u128) -> Refusal {
         let hemi = self.sides[b];
         let id = BufferId(b as u32);
-        let reads = |c: &&Chain| simultaneous(c).iter().flatten().any(|x| *x == id);
+        let reads = |c: &&Chain| groups(c).iter().flatten().any(|x| x.0 == id);
         let chain = problem.chains.iter().find(reads);
         let constant = problem
             .buffers
@@ -353,7 +437,7 @@ impl Rooms {
                  ({} MiB of {} MiB)",
                 problem.buffers[b].words,
                 hemi.letter(),
-                (taken >> bit(hemi, 0) & ((1 << SLICES) - 1)).count_ones(),
+                (taken >> bit(hemi, 0) & ALL_SLICES).count_ones(),
                 (words * 320) >> 20,
                 (capacity * 320) >> 20,
             ),

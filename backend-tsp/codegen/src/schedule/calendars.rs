@@ -30,11 +30,11 @@ fn index(dir: Direction, stream: u8) -> usize {
     dir.index() * 32 + usize::from(stream)
 }
 
-fn stretch_rect(stretch: &Stretch, rows: u32, anchor: i64) -> (Span, Span) {
+fn stretch_rect(stretch: &Stretch, anchor: i64) -> (Span, Span) {
     let start = stretch.diagonal + anchor;
     let time = Span {
         start,
-        end: start + i64::from(rows),
+        end: start + i64::from(stretch.rows),
     };
     (
         time,
@@ -46,19 +46,14 @@ fn stretch_rect(stretch: &Stretch, rows: u32, anchor: i64) -> (Span, Span) {
 }
 
 /// Rectangles of a flow on the group that starts at `stream`: (calendar, diagonals, coordinates).
-fn rects(
-    flow: &Flow,
-    stream: u8,
-    rows: u32,
-    anchor: i64,
-) -> impl Iterator<Item = (usize, Span, Span)> + '_ {
+fn rects(flow: &Flow, stream: u8, anchor: i64) -> impl Iterator<Item = (usize, Span, Span)> + '_ {
     flow.bytes
         .iter()
         .enumerate()
         .flat_map(move |(k, stretches)| {
             let calendar = index(flow.dir, stream + k as u8);
             stretches.iter().map(move |s| {
-                let (time, place) = stretch_rect(s, rows, anchor);
+                let (time, place) = stretch_rect(s, anchor);
                 (calendar, time, place)
             })
         })
@@ -122,7 +117,7 @@ impl Calendars {
         for (role, flow) in &plan.flows {
             let mut least: Option<i64> = None;
             let found = flow.candidates.iter().copied().find(|&stream| {
-                let mut wait = rects(flow, stream, plan.rows, anchor)
+                let mut wait = rects(flow, stream, anchor)
                     .map(|(c, time, place)| self.streams[c].first_fit(time, place))
                     .max()
                     .unwrap_or(0);
@@ -139,7 +134,7 @@ impl Calendars {
                 if *role == Role::Window && act.is_some_and(beside) {
                     return false;
                 }
-                let crosses_own = rects(flow, stream, plan.rows, anchor).any(|r| {
+                let crosses_own = rects(flow, stream, anchor).any(|r| {
                     own.iter()
                         .any(|o| o.0 == r.0 && o.1.meets(r.1) && o.2.meets(r.2))
                 });
@@ -151,7 +146,7 @@ impl Calendars {
             let Some(stream) = found else {
                 return Err(least);
             };
-            own.extend(rects(flow, stream, plan.rows, anchor));
+            own.extend(rects(flow, stream, anchor));
             chosen.push(stream);
         }
         Ok(chosen)
@@ -190,7 +185,7 @@ impl Calendars {
             self.wires[index(*dir, *stream)].book(time.shift(fit.anchor), *columns);
         }
         for ((_, flow), &stream) in plan.flows.iter().zip(&fit.streams) {
-            for (calendar, time, place) in rects(flow, stream, plan.rows, fit.anchor) {
+            for (calendar, time, place) in rects(flow, stream, fit.anchor) {
                 self.horizon = self.horizon.max(time.end);
                 self.streams[calendar].book(time, place);
             }
@@ -203,6 +198,11 @@ impl Calendars {
                 self.book_queue(distributor(hemi, stream), span);
             }
         }
+    }
+
+    /// Frees a queue.
+    pub fn free_queue(&mut self, queue: QueueId, span: Span) {
+        self.queues[queue.index()].free(span, HERE);
     }
 
     /// Books a queue alone.

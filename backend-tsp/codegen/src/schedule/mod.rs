@@ -11,21 +11,21 @@ mod planes;
 mod runs;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tspc_machine::Machine;
-use tspc_program::{Direction, Unit};
+use tspc_program::{Direction, Hemisphere, QueueId, Unit};
 
 use crate::Refusal;
 use crate::geometry::Geometry;
 use crate::mesh::{self, Template};
 use crate::order::Order;
-use crate::place::{Placed, Rooms, floating};
-use crate::problem::{BufferId, Feed, Read};
+use crate::place::{Place, Placed, Rooms};
+use crate::problem::{BufferId, Feed, Origin, Piece, Problem, spans};
 use crate::run::Run;
 use crate::space::Span;
 use calendars::{Calendars, Fit, NoFit};
-use plan::{Delays, Plan};
+use plan::{Delays, Late, Loose, Plan};
 use planes::Planes;
 use runs::Runs;
 
@@ -44,27 +44,25 @@ const WINDOW: i64 = 20;
 /// Rough cycles from a read to the activation or operation that it feeds.
 const READ: i64 = 20;
 
-/// Rough cycles from an activation to the write of its result.
-const PASS: i64 = 70;
-
-/// Rough cycles from the first operation to the write of its result.
-const OPERATIONS: i64 = 25;
-
 /// Alternatives tried for the VXM stage of a chain; each is a different set of ALUs and wires.
 const TEMPLATES: usize = 4;
+
+/// Orders in which the slices of a chain are picked before its loose buffers stay where they are.
+const REORDERINGS: usize = 6;
 
 /// Schedules a placed problem.
 pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refusal> {
     let rooms = std::mem::take(&mut placed.rooms);
     let mut scheduler = Scheduler {
         rooms,
-        placed_words: BTreeSet::new(),
         geometry: Geometry::new(machine),
         delays: Delays::new(machine),
         calendars: Calendars::new(),
         planes: Planes::new(machine, placed.planes),
         runs: Runs::new(&placed, machine),
         templates: BTreeMap::new(),
+        loose: Loose::new(),
+        movable: movable(&placed.problem),
         placed: &placed,
         machine,
     };
@@ -76,8 +74,8 @@ pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refu
         .map(|c| (c, 0))
         .collect();
     while let Some(c) = scheduler.next(&waiting, &order) {
-        let data = waiting.remove(&c).unwrap_or(0);
-        scheduler.chain(c, data)?;
+        waiting.remove(&c);
+        scheduler.chain(c)?;
         for after in order.consumers(c) {
             missing[after] -= 1;
             if missing[after] == 0 {
@@ -89,17 +87,18 @@ pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refu
     Ok(Scheduled { placed, runs })
 }
 
+/// Slices of buffers that a chain brings along.
+type Slices = Vec<(BufferId, Place)>;
+
 /// A way to run a chain.
 struct Candidate {
-    plan: Plan,
     fit: Fit,
+    slices: Slices,
     template: Option<usize>,
 }
 
 struct Scheduler<'a> {
     rooms: Rooms,
-    /// Floating buffers that have a place.
-    placed_words: BTreeSet<BufferId>,
     geometry: Geometry,
     delays: Delays,
     calendars: Calendars,
@@ -107,6 +106,9 @@ struct Scheduler<'a> {
     runs: Runs<'a>,
     /// Templates by the debug form of the directed chain: equal chains are placed once.
     templates: BTreeMap<String, Vec<Template>>,
+    loose: Loose,
+    /// Per buffer.
+    movable: Vec<bool>,
     placed: &'a Placed,
     machine: &'a Machine,
 }
@@ -129,14 +131,14 @@ impl Scheduler<'_> {
     /// About when the data of a chain are there, whose producers all have a time.
     fn data(&self, c: usize) -> i64 {
         let chain = &self.placed.problem.chains[c];
-        let rows = chain.row_reads().map(|r| (r, chain.rows));
+        let planes = chain.planes().flat_map(|plane| spans(plane, chain.rows));
         let loads = chain.install_reads().map(|(s, r)| (r, u32::from(s.count)));
-        let rows = rows.map(|(r, n)| self.runs.readable(r, n) + READ);
+        let rows = planes.map(|(p, n)| self.runs.readable(&p.read, n) - i64::from(p.first) + READ);
         let loads = loads.map(|(r, n)| self.runs.readable(r, n) + READ + i64::from(n));
         rows.chain(loads).max().unwrap_or(0).max(0)
     }
 
-    fn chain(&mut self, c: usize, data: i64) -> Result<(), Refusal> {
+    fn chain(&mut self, c: usize) -> Result<(), Refusal> {
         let chain = &self.placed.problem.chains[c];
         let templates = self.templates_of(c)?;
         let hemi = self.placed.passes[c];
@@ -151,57 +153,74 @@ impl Scheduler<'_> {
             )),
             None => None,
         };
-        let start = installed.as_ref().map_or(data, |i| i.first_act.max(data));
-        self.place_buffers(c, start)?;
         let plane = installed.as_ref().map_or(0, |i| i.plane);
-        let mut best: Option<Candidate> = None;
-        let mut refused = None;
         let choices: Vec<Option<usize>> = if templates.is_empty() {
             vec![None]
         } else {
             (0..templates.len()).map(Some).collect()
         };
-        for choice in choices {
+        let plan = |choice: Option<usize>, settled: bool| {
+            let (g, delays) = (&self.geometry, &self.delays);
             let template = choice.map(|i| &templates[i]);
-            let plan = Plan::new(
+            Plan::new(
                 self.placed,
-                &self.geometry,
-                &self.delays,
+                g,
+                delays,
                 c,
                 plane,
                 template,
-            );
-            let ready = self
-                .ready(&plan)
-                .max(installed.as_ref().map_or(i64::MIN, |i| i.first_act));
-            match self.calendars.fit(&plan, hemi, ready) {
-                Ok(fit) if best.as_ref().is_none_or(|b| fit.anchor < b.fit.anchor) => {
+                &self.loose,
+                settled,
+            )
+        };
+        let mut best: Option<Candidate> = None;
+        let mut refused = None;
+        for choice in choices {
+            let plan = plan(choice, false);
+            let least = installed.as_ref().map_or(i64::MIN, |i| i.first_act);
+            let least = self.ready(&plan).max(least);
+            match self.fit(&plan, hemi, least, best.as_ref())? {
+                Ok(Some((fit, slices))) => {
                     best = Some(Candidate {
-                        plan,
                         fit,
+                        slices,
                         template: choice,
                     });
                 }
-                Ok(_) => {}
+                Ok(None) => {}
                 Err(no_fit) => refused = Some(no_fit),
             }
         }
         let Some(best) = best else {
             return Err(no_streams(&chain.location, refused));
         };
-        self.calendars.book(&best.plan, hemi, &best.fit);
+        for &(buffer, place) in &best.slices {
+            self.give(buffer, place);
+        }
+        let plan = Plan::new(
+            self.placed,
+            &self.geometry,
+            &self.delays,
+            c,
+            plane,
+            best.template.map(|i| &templates[i]),
+            &self.loose,
+            true,
+        );
+        self.calendars.book(&plan, hemi, &best.fit);
         let template = best.template.map(|i| &templates[i]);
         let weights = installed.as_ref().map(|i| (i.plane, i.iw));
         self.runs.chain(
             c,
             weights,
-            &best.plan,
+            &plan,
             &best.fit,
             template,
             &self.geometry,
             &self.delays,
         );
-        let rows = chain.row_reads().map(|r| (r.buffer, chain.rows));
+        self.loosen(&plan, &best.fit, c);
+        let rows = chain.row_reads().map(|(r, n)| (r.buffer, n));
         let loads = chain
             .install_reads()
             .map(|(s, r)| (r.buffer, u32::from(s.count)));
@@ -216,52 +235,175 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// Slices for what a chain writes, and for its constant words, if it starts about then.
-    fn place_buffers(&mut self, c: usize, start: i64) -> Result<(), Refusal> {
-        let chain = &self.placed.problem.chains[c];
-        let rows = i64::from(chain.rows);
-        let first = start
-            + if chain.pass.is_some() {
-                PASS
-            } else {
-                OPERATIONS
+    /// The first anchor at which a plan fits, with slices for what has none yet; nothing if that is not before `best`.
+    fn fit(
+        &self,
+        plan: &Plan,
+        hemi: Hemisphere,
+        mut least: i64,
+        best: Option<&Candidate>,
+    ) -> Result<Result<Option<(Fit, Slices)>, NoFit>, Refusal> {
+        loop {
+            let fit = match self.calendars.fit(plan, hemi, least) {
+                Ok(fit) => fit,
+                Err(no_fit) => return Ok(Err(no_fit)),
             };
-        let reads = chain.row_reads().map(|r| r.buffer);
-        let words = reads.filter(|b| floating(&self.placed.problem.buffers[b.0 as usize]));
-        let words = words.filter(|b| self.placed_words.insert(*b));
-        let early = Span {
-            start: start - READ,
-            end: first + rows,
+            if best.is_some_and(|b| fit.anchor >= b.fit.anchor) {
+                return Ok(Ok(None));
+            }
+            let (wait, slices) = self.slices(plan, fit.anchor)?;
+            if wait == 0 {
+                return Ok(Ok(Some((fit, slices))));
+            }
+            least = fit.anchor + wait;
+        }
+    }
+
+    /// Gives a buffer its slice, where it stays if somebody reads it.
+    fn give(&mut self, buffer: BufferId, place: Place) {
+        let problem = &self.placed.problem;
+        if let Some(write) = self.loose.remove(&buffer) {
+            let old = self.placed.of(buffer);
+            let (queue, span) = claim(&write, &self.geometry, old);
+            self.calendars.free_queue(queue, span);
+            self.rooms.leave(problem, buffer, old);
+            let (queue, span) = claim(&write, &self.geometry, place);
+            self.calendars.book_queue(queue, span);
+            self.runs.move_write(buffer, queue, span.start);
+        }
+        self.rooms.settle(problem, buffer, place);
+        self.placed.places[buffer.0 as usize].set(place);
+    }
+
+    /// Notes what a booked chain writes and others may move.
+    fn loosen(&mut self, plan: &Plan, fit: &Fit, c: usize) {
+        for write in &self.placed.problem.chains[c].writes {
+            if self.movable[write.buffer.0 as usize] {
+                let role = plan.writer(write);
+                let (_, flow) = role.expect("every output has a flow");
+                let diagonal = flow.bytes[usize::from(write.byte)][0].diagonal + fit.anchor;
+                let access = plan::written(flow.dir, diagonal, write);
+                self.loose.insert(write.buffer, access);
+            }
+        }
+    }
+
+    /// Slices for what a plan brings along, if it starts at this anchor, and how long the worst of them makes it wait.
+    fn slices(&self, plan: &Plan, anchor: i64) -> Result<(i64, Slices), Refusal> {
+        let mut late: Vec<&Late> = plan.late.iter().collect();
+        // Those with the least choice first.
+        late.sort_by_key(|l| Reverse((self.loose.contains_key(&l.read.buffer), l.cycles)));
+        for _ in 0..REORDERINGS {
+            match self.slices_in_order(plan, &late, anchor, true) {
+                Ok(found) => return Ok(found),
+                Err((i, _)) => late[..=i].rotate_right(1),
+            }
+        }
+        let found = self.slices_in_order(plan, &late, anchor, false);
+        found.map_err(|(_, refusal)| refusal)
+    }
+
+    /// The same, each in turn; an error tells which one found none. Unless loose buffers may move, they stay.
+    fn slices_in_order(
+        &self,
+        plan: &Plan,
+        late: &[&Late],
+        anchor: i64,
+        moves: bool,
+    ) -> Result<(i64, Slices), (usize, Refusal)> {
+        let claims = plan.queues.iter().map(|(q, span)| (*q, span.shift(anchor)));
+        let mut claims = Claims {
+            moving: claims.collect(),
+            fixed: Vec::new(),
         };
-        let mut spans: Vec<(BufferId, Span)> = words.map(|b| (b, early)).collect();
-        for write in &chain.writes {
-            let end = first + i64::from(write.count * write.step);
-            spans.push((write.buffer, Span { start: first, end }));
-        }
-        for (buffer, span) in spans {
-            let wait = |hemi, slice| {
-                let queue = plan::queue(Unit::Mem(hemi, slice));
-                self.calendars.queue_wait(queue, span)
+        let (mut picked, mut worst) = (Slices::new(), 0);
+        for (i, l) in late.iter().enumerate() {
+            let buffer = l.read.buffer;
+            let write = self.loose.get(&buffer);
+            let here = self.placed.of(buffer);
+            let wait = |hemi, slice| match write.is_none() || moves || slice == here.slice {
+                true => self.wait(l, write, anchor, &claims, hemi, slice),
+                false => None,
             };
-            let place = self.rooms.timed(&self.placed.problem, buffer, wait)?;
-            self.placed.places[buffer.0 as usize].set(place);
+            let pick = self.rooms.pick(&self.placed.problem, buffer, &picked, wait);
+            let (wait, place) = pick.map_err(|refusal| (i, refusal))?;
+            worst = worst.max(wait);
+            let (queue, span) = claim(l, &self.geometry, place);
+            claims.moving.push((queue, span.shift(anchor)));
+            let write = write.map(|w| claim(w, &self.geometry, place));
+            claims.fixed.extend(write);
+            picked.push((buffer, place));
         }
-        Ok(())
+        Ok((worst, picked))
+    }
+
+    /// How long an access would wait for a slice, beside what its chain claims already; nothing if waiting is no help.
+    fn wait(
+        &self,
+        late: &Late,
+        write: Option<&Late>,
+        anchor: i64,
+        claims: &Claims,
+        hemi: Hemisphere,
+        slice: u8,
+    ) -> Option<i64> {
+        let place = Place {
+            hemi,
+            slice,
+            bank: 0,
+        };
+        let (queue, span) = claim(late, &self.geometry, place);
+        let span = span.shift(anchor);
+        let meets = |claims: &[(QueueId, Span)], span: Span| {
+            let here = claims.iter().filter(|c| c.0 == queue && c.1.meets(span));
+            here.map(|c| span.end - c.1.start).max()
+        };
+        if meets(&claims.moving, span).is_some() {
+            return None;
+        }
+        let written = claims
+            .fixed
+            .iter()
+            .filter(|c| c.0 == queue && c.1.meets(span));
+        let mut least = written.map(|c| c.1.end - span.start).max().unwrap_or(0);
+        if let Some(write) = write {
+            let (_, written) = claim(write, &self.geometry, place);
+            let here = self.placed.of(late.read.buffer);
+            let stays = (here.hemi, here.slice) == (hemi, slice);
+            let taken = meets(&claims.fixed, written).is_some();
+            if taken || !stays && self.calendars.queue_wait(queue, written) > 0 {
+                return None;
+            }
+            // What the chain does in that slice must be after the write.
+            least = least.max(meets(&claims.moving, written).unwrap_or(0));
+            // The words are there as much later or earlier as the write is there.
+            let (_, now) = claim(write, &self.geometry, here);
+            let readable = self.runs.readable(&late.read, late.cycles as u32);
+            let early = readable + written.start - now.start - span.start;
+            least = least.max(early).max(written.end - span.start);
+        }
+        match least {
+            ..=0 => Some(self.calendars.queue_wait(queue, span)),
+            wait => Some(wait),
+        }
     }
 
     /// The first anchor at which every row is there when it is read.
     fn ready(&self, plan: &Plan) -> i64 {
         let mut least = i64::MIN;
         for (_, flow) in &plan.flows {
-            for (read, stretches) in flow.reads.iter().zip(&flow.bytes) {
-                let place = self.placed.of(read.buffer);
+            let planes = flow.reads.iter().zip(&flow.bytes);
+            let pieces = planes.flat_map(|(p, s)| p.iter().zip(s));
+            let fixed = |p: &Piece| !self.loose.contains_key(&p.read.buffer);
+            for (piece, stretch) in pieces.filter(|(p, _)| fixed(p)) {
+                let place = self.placed.of(piece.read.buffer);
                 let dispatch = self.geometry.read_dispatch(
                     flow.dir,
                     place.hemi,
                     place.slice,
-                    stretches[0].diagonal,
+                    stretch.diagonal,
                 );
-                least = least.max(self.runs.readable(read, plan.rows) - dispatch);
+                least = least.max(self.runs.readable(&piece.read, stretch.rows) - dispatch);
             }
         }
         // Constants may be read as soon as one likes; the program is moved to cycle 0 at the end.
@@ -286,6 +428,33 @@ impl Scheduler<'_> {
     }
 }
 
+/// What a chain claims of queues if it starts at an anchor: what moves with the anchor, and what does not.
+struct Claims {
+    moving: Vec<(QueueId, Span)>,
+    fixed: Vec<(QueueId, Span)>,
+}
+
+/// The queue that an access needs in a slice, and when.
+fn claim(late: &Late, geometry: &Geometry, place: Place) -> (QueueId, Span) {
+    let queue = plan::queue(Unit::Mem(place.hemi, place.slice));
+    (queue, late.span(geometry, place.hemi, place.slice))
+}
+
+/// Buffers that chains write and read as rows only: they may move until the first of these reads has its time.
+fn movable(problem: &Problem) -> Vec<bool> {
+    let mut movable = vec![false; problem.buffers.len()];
+    let written = |b: BufferId| problem.buffers[b.0 as usize].origin == Origin::Written;
+    for chain in &problem.chains {
+        for (read, _) in chain.row_reads() {
+            movable[read.buffer.0 as usize] = written(read.buffer);
+        }
+    }
+    for (_, read) in problem.chains.iter().flat_map(|c| c.install_reads()) {
+        movable[read.buffer.0 as usize] = false;
+    }
+    movable
+}
+
 /// The VXM stage of a chain with the directions that its places imply.
 fn directed(placed: &Placed, c: usize) -> Option<mesh::Chain> {
     let chain = &placed.problem.chains[c];
@@ -296,7 +465,7 @@ fn directed(placed: &Placed, c: usize) -> Option<mesh::Chain> {
             dir: placed.passes[c].inward(),
         },
         Feed::Memory(source) => {
-            let first: &Read = &source.bytes[0];
+            let first = &source.bytes[0][0].read;
             mesh::Input {
                 ty: source.ty,
                 dir: placed.of(first.buffer).hemi.inward(),

@@ -2,19 +2,23 @@
 //!
 //! The anchor is the dispatch of the first activation, or, in a chain without a pass, the template's cycle 0.
 
+use std::collections::BTreeMap;
+
 use tspc_machine::Machine;
-use tspc_program::{Direction, ElemType, Hemisphere, MxmQueue, QueueId, SxmUnit, Unit};
+use tspc_program::{Direction, ElemType, Hemisphere, MxmQueue, QueueId, SLICES, SxmUnit, Unit};
 
 use crate::geometry::Geometry;
 use crate::mesh::Template;
-use crate::place::Placed;
-use crate::problem::{Chain, Feed, Read, Source, Write};
+use crate::place::{Placed, floating};
+use crate::problem::{BufferId, Chain, Feed, Piece, Read, Source, Write, spans};
 use crate::space::Span;
 
-/// A stretch of a stream: diagonal of row 0 and the coordinates from where it is made to where it is last taken.
+/// A stretch of a stream: diagonal of its first row, rows, and the coordinates from where it is made to where it is
+/// last taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Stretch {
     pub diagonal: i64,
+    pub rows: u32,
     pub from: i64,
     pub to: i64,
 }
@@ -25,10 +29,10 @@ pub struct Flow {
     pub dir: Direction,
     /// First streams that would do.
     pub candidates: Vec<u8>,
-    /// Per byte.
+    /// Per byte; if it comes from memory, a stretch per piece first.
     pub bytes: Vec<Vec<Stretch>>,
     /// Per byte, if it comes from memory.
-    pub reads: Vec<Read>,
+    pub reads: Vec<Vec<Piece>>,
     /// Cycle at which the distributor of the chosen stream is needed, if one is.
     pub distribute: Option<i64>,
 }
@@ -44,6 +48,33 @@ pub enum Role {
     Output(usize),
 }
 
+/// An access to a buffer whose slice is not fixed yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Late {
+    /// What is read, or all of what is written.
+    pub read: Read,
+    pub dir: Direction,
+    /// Diagonal of the first row.
+    pub diagonal: i64,
+    /// From the first dispatch to after the last; of a read, its words.
+    pub cycles: i64,
+    pub write: bool,
+}
+
+impl Late {
+    /// The dispatches, relative to the anchor, if the buffer were in this slice.
+    pub fn span(&self, geometry: &Geometry, hemi: Hemisphere, slice: u8) -> Span {
+        let start = match self.write {
+            true => self.diagonal + geometry.write(self.dir, hemi, slice),
+            false => geometry.read_dispatch(self.dir, hemi, slice, self.diagonal),
+        };
+        Span {
+            start,
+            end: start + self.cycles,
+        }
+    }
+}
+
 /// A queue, for the span of cycles.
 pub type QueueClaim = (QueueId, Span);
 
@@ -54,6 +85,8 @@ pub struct Plan {
     /// Direction, byte stream, cycles at the first column as a diagonal, columns.
     pub wires: Vec<(Direction, u8, Span, Span)>,
     pub flows: Vec<(Role, Flow)>,
+    /// What still needs a slice; its streams reach as far as any slice could want.
+    pub late: Vec<Late>,
     pub rows: u32,
     /// Template cycle 0, relative to the anchor.
     pub vxm_base: i64,
@@ -97,10 +130,18 @@ struct Planner<'a> {
     placed: &'a Placed,
     geometry: &'a Geometry,
     plan: Plan,
+    loose: &'a Loose,
+    /// Whether constant words and loose buffers that the chain reads, and what it writes, have their slices.
+    settled: bool,
 }
 
+/// Buffers that nobody has read yet, with the access that writes them: they may still move to another slice.
+pub type Loose = BTreeMap<BufferId, Late>;
+
 impl Plan {
-    /// The plan of a chain whose pass, if any, runs on `plane` of its hemisphere.
+    /// The plan of a chain whose pass, if any, runs on `plane` of its hemisphere; what it writes and its constant words
+    /// have their slices if it is settled.
+    #[allow(clippy::too_many_arguments)] // What a plan depends on.
     pub fn new(
         placed: &Placed,
         geometry: &Geometry,
@@ -108,6 +149,8 @@ impl Plan {
         chain: usize,
         plane: u8,
         template: Option<&Template>,
+        loose: &Loose,
+        settled: bool,
     ) -> Plan {
         let hemi = placed.passes[chain];
         let chain = &placed.problem.chains[chain];
@@ -115,6 +158,7 @@ impl Plan {
             queues: Vec::new(),
             wires: Vec::new(),
             flows: Vec::new(),
+            late: Vec::new(),
             rows: chain.rows,
             vxm_base: 0,
         };
@@ -122,6 +166,8 @@ impl Plan {
             placed,
             geometry,
             plan,
+            loose,
+            settled,
         };
         let result = planner.pass(chain, hemi, plane, delays);
         match template {
@@ -145,6 +191,12 @@ impl Plan {
         let mut plan = planner.plan;
         plan.flows.sort_by_key(|(_, flow)| flow.candidates.len());
         plan
+    }
+
+    /// The flow that a write takes.
+    pub fn writer(&self, write: &Write) -> Option<&(Role, Flow)> {
+        let of = |role: Role| self.flows.iter().find(|(r, _)| *r == role);
+        of(Role::Output(write.output as usize)).or_else(|| of(Role::Result))
     }
 
     fn rows_span(&self, start: i64) -> Span {
@@ -188,13 +240,14 @@ impl Planner<'_> {
                 act.distribute = Some(dispatch);
                 let at_port = Stretch {
                     diagonal: -port,
+                    rows: chain.rows,
                     from: port,
                     to: port,
                 };
                 act.bytes.iter_mut().for_each(|b| b.push(at_port));
                 let map = Source {
                     ty: ElemType::U8,
-                    bytes: vec![*map],
+                    bytes: vec![map.clone()],
                 };
                 self.source(Role::Window, dir, &map, taken, edge);
             }
@@ -238,6 +291,7 @@ impl Planner<'_> {
                         bytes: vec![
                             vec![Stretch {
                                 diagonal,
+                                rows: chain.rows,
                                 from: 0,
                                 to: entry
                             }];
@@ -298,14 +352,46 @@ impl Planner<'_> {
     /// A flow from memory to coordinate `to`.
     fn source(&mut self, role: Role, dir: Direction, source: &Source, diagonal: i64, to: i64) {
         let mut bytes = Vec::new();
-        for read in &source.bytes {
-            let place = self.placed.of(read.buffer);
-            let from = self.geometry.read(dir, place.hemi, place.slice);
-            bytes.push(vec![Stretch { diagonal, from, to }]);
-            let dispatch = self
-                .geometry
-                .read_dispatch(dir, place.hemi, place.slice, diagonal);
-            self.claim(Unit::Mem(place.hemi, place.slice), dispatch);
+        for plane in &source.bytes {
+            let mut stretches = Vec::new();
+            for (piece, rows) in spans(plane, self.plan.rows) {
+                let buffer = piece.read.buffer;
+                let diagonal = diagonal + i64::from(piece.first);
+                let late = Late {
+                    read: piece.read,
+                    dir,
+                    diagonal,
+                    cycles: i64::from(rows),
+                    write: false,
+                };
+                let place = self.placed.of(buffer);
+                let floating = floating(&self.placed.problem.buffers[buffer.0 as usize]);
+                let loose = self.loose.contains_key(&buffer);
+                let from = match (floating || loose) && !self.settled {
+                    true => {
+                        self.plan.late.push(late);
+                        let inmost = if dir == place.hemi.outward() {
+                            0
+                        } else {
+                            SLICES - 1
+                        };
+                        self.geometry.read(dir, place.hemi, inmost)
+                    }
+                    false => {
+                        let span = late.span(self.geometry, place.hemi, place.slice);
+                        let queue = queue(Unit::Mem(place.hemi, place.slice));
+                        self.plan.queues.push((queue, span));
+                        self.geometry.read(dir, place.hemi, place.slice)
+                    }
+                };
+                stretches.push(Stretch {
+                    diagonal,
+                    rows,
+                    from,
+                    to,
+                });
+            }
+            bytes.push(stretches);
         }
         let candidates = groups(source.bytes.len() as u8);
         let reads = source.bytes.clone();
@@ -340,22 +426,28 @@ impl Planner<'_> {
             .map(|w| w.byte + 1)
             .max()
             .unwrap_or(1);
-        let mut bytes = vec![
-            vec![Stretch {
-                diagonal,
-                from,
-                to: least
-            }];
-            usize::from(width)
-        ];
+        let whole = Stretch {
+            diagonal,
+            rows: self.plan.rows,
+            from,
+            to: least,
+        };
+        let mut bytes = vec![vec![whole]; usize::from(width)];
         for write in writes.iter().filter(|w| w.output == output) {
-            let (at, span) = write_span(self.placed, self.geometry, dir, diagonal, write);
+            let late = written(dir, diagonal, write);
+            let hemi = self.placed.of(write.buffer).hemi;
+            // It may move as long as nobody reads it.
+            let outmost = if dir == hemi.outward() { SLICES - 1 } else { 0 };
+            match self.settled {
+                true => {
+                    let slice = self.placed.of(write.buffer).slice;
+                    let span = late.span(self.geometry, hemi, slice);
+                    self.plan.queues.push((queue(Unit::Mem(hemi, slice)), span));
+                }
+                false => self.plan.late.push(late),
+            }
             let to = &mut bytes[usize::from(write.byte)][0].to;
-            *to = (*to).max(at);
-            let place = self.placed.of(write.buffer);
-            self.plan
-                .queues
-                .push((queue(Unit::Mem(place.hemi, place.slice)), span));
+            *to = (*to).max(self.geometry.write(dir, hemi, outmost));
         }
         self.plan.flows.push((
             role,
@@ -370,24 +462,19 @@ impl Planner<'_> {
     }
 }
 
-/// Where a write takes a flow, and from its first to its last dispatch.
-pub fn write_span(
-    placed: &Placed,
-    geometry: &Geometry,
-    dir: Direction,
-    diagonal: i64,
-    write: &Write,
-) -> (i64, Span) {
-    let place = placed.of(write.buffer);
-    let at = geometry.write(dir, place.hemi, place.slice);
-    let start = diagonal + at + i64::from(write.first);
-    (
-        at,
-        Span {
-            start,
-            end: start + i64::from((write.count - 1) * write.step) + 1,
+/// The access of a write to a flow whose row 0 is on this diagonal.
+pub fn written(dir: Direction, diagonal: i64, write: &Write) -> Late {
+    Late {
+        read: Read {
+            buffer: write.buffer,
+            start: 0,
+            step: 1,
         },
-    )
+        dir,
+        diagonal: diagonal + i64::from(write.first),
+        cycles: i64::from((write.count - 1) * write.step) + 1,
+        write: true,
+    }
 }
 
 /// The distributor that serves a stream.

@@ -191,6 +191,7 @@ fn install_plan(
         .map(|from| {
             vec![Stretch {
                 diagonal: -port,
+                rows,
                 from,
                 to: port,
             }]
@@ -208,6 +209,7 @@ fn install_plan(
         queues,
         wires: Vec::new(),
         flows: vec![(Role::Act, flow)],
+        late: Vec::new(),
         rows,
         vxm_base: 0,
     }

@@ -1,15 +1,15 @@
 //! Turns fitted plans into timed runs, with the producer of every operand.
 
 use tspc_machine::Machine;
-use tspc_program::{AluInstr, Direction, Hemisphere, MxmQueue, Operand, Stream, Unit};
+use tspc_program::{AluInstr, Direction, Hemisphere, MxmQueue, Operand, QueueId, Stream, Unit};
 
 use super::calendars::Fit;
-use super::plan::{Delays, Plan, Role, distributor, queue, write_span};
+use super::plan::{Delays, Plan, Role, distributor, queue, written};
 use crate::geometry::Geometry;
 use crate::mesh::{self, Template};
 use crate::place::{Place, Placed};
 use crate::problem::{BufferId, Install, Read};
-use crate::run::{Action, Run, RunId};
+use crate::run::{Action, Makers, Run, RunId};
 
 /// The runs so far, and who wrote each buffer.
 pub struct Runs<'a> {
@@ -49,6 +49,14 @@ impl<'a> Runs<'a> {
             run.cycle + word * i64::from(run.interval) + self.write_to_read - row
         };
         bound(0).max(bound(i64::from(rows) - 1))
+    }
+
+    /// Moves the write of a buffer that nobody reads yet.
+    pub fn move_write(&mut self, buffer: BufferId, queue: QueueId, cycle: i64) {
+        if let Some(writer) = self.writer[buffer.0 as usize] {
+            let run = &mut self.runs[writer.0 as usize];
+            (run.queue, run.cycle) = (queue, cycle);
+        }
     }
 
     fn push(&mut self, run: Run) -> RunId {
@@ -105,7 +113,7 @@ impl<'a> Runs<'a> {
                     dir: hemi.outward(),
                     id: b + i as u8,
                 };
-                self.read(chain, read, stream, cycle - g.mxm_port(), count, g)
+                vec![self.read(chain, read, stream, cycle - g.mxm_port(), count, g)]
             });
             let takes = takes.collect();
             let action = Action::Lw {
@@ -122,7 +130,7 @@ impl<'a> Runs<'a> {
                 takes,
                 chain: chain as u32,
             });
-            loads.push(lw);
+            loads.push(vec![lw]);
         }
         let action = Action::Iw {
             groups: install.groups,
@@ -155,15 +163,18 @@ impl<'a> Runs<'a> {
         let chain = &placed.problem.chains[c];
         let rows = chain.rows;
         // Who makes each byte of each flow.
-        let mut producers: Vec<(Role, Direction, u8, Vec<RunId>)> = Vec::new();
+        let mut producers: Vec<(Role, Direction, u8, Vec<Makers>)> = Vec::new();
         for ((role, flow), &stream) in plan.flows.iter().zip(&fit.streams) {
             let mut made = Vec::new();
-            for (k, (read, stretches)) in flow.reads.iter().zip(&flow.bytes).enumerate() {
+            for (k, (pieces, stretches)) in flow.reads.iter().zip(&flow.bytes).enumerate() {
                 let at = Stream {
                     dir: flow.dir,
                     id: stream + k as u8,
                 };
-                made.push(self.read(c, read, at, stretches[0].diagonal + fit.anchor, rows, g));
+                let reads = pieces.iter().zip(stretches).map(|(piece, s)| {
+                    self.read(c, &piece.read, at, s.diagonal + fit.anchor, s.rows, g)
+                });
+                made.push(reads.collect());
             }
             producers.push((*role, flow.dir, stream, made));
         }
@@ -173,7 +184,7 @@ impl<'a> Runs<'a> {
             let hemi = placed.passes[c];
             let (_, _, stream, mut act) = find(Role::Act).expect("a pass has activations").clone();
             if let Some((_, _, map, by)) = find(Role::Window) {
-                let takes = act.iter().chain(by).copied().collect();
+                let takes = act.iter().chain(by).cloned().collect();
                 let distribute = self.push(Run {
                     queue: distributor(hemi, stream),
                     cycle: fit.anchor - delays.distribute_to_port,
@@ -188,9 +199,9 @@ impl<'a> Runs<'a> {
                     takes,
                     chain: c as u32,
                 });
-                act.iter_mut().for_each(|run| *run = distribute);
+                act.iter_mut().for_each(|makers| *makers = vec![distribute]);
             }
-            act.push(iw);
+            act.push(vec![iw]);
             let act = self.push(Run {
                 queue: queue(Unit::Mxm(hemi, plane, MxmQueue::Activation)),
                 cycle: fit.anchor,
@@ -203,12 +214,12 @@ impl<'a> Runs<'a> {
                 takes: act,
                 chain: c as u32,
             });
-            let mut takes = vec![act];
+            let mut takes = vec![vec![act]];
             let partial = find(Role::Partial);
             if let Some((_, _, _, by)) = partial {
-                takes.extend(by);
+                takes.extend(by.iter().cloned());
             }
-            let direct = |p: &&(Role, Direction, u8, Vec<RunId>)| match p.0 {
+            let direct = |p: &&(Role, Direction, u8, Vec<Makers>)| match p.0 {
                 Role::Result => true,
                 Role::Input(_) => p.3.is_empty(),
                 _ => false,
@@ -233,11 +244,11 @@ impl<'a> Runs<'a> {
         }
         let mut outputs = Vec::new();
         if let Some(template) = template {
-            let inputs: Vec<Vec<RunId>> = (0..template.inputs.len())
+            let inputs: Vec<Vec<Makers>> = (0..template.inputs.len())
                 .map(|i| {
                     let by = &find(Role::Input(i)).expect("every input has a flow").3;
                     if by.is_empty() {
-                        vec![result.expect("an input without reads is the pass's"); 4]
+                        vec![vec![result.expect("an input without reads is the pass's")]; 4]
                     } else {
                         by.clone()
                     }
@@ -261,8 +272,8 @@ impl<'a> Runs<'a> {
                 .map(|((_, flow), stream)| (flow, *stream))
                 .expect("every output has a flow");
             let diagonal = flow.bytes[usize::from(write.byte)][0].diagonal + fit.anchor;
-            let (_, span) = write_span(placed, g, flow.dir, diagonal, write);
             let place = placed.of(write.buffer);
+            let span = written(flow.dir, diagonal, write).span(g, place.hemi, place.slice);
             let run = self.push(Run {
                 queue: queue(Unit::Mem(place.hemi, place.slice)),
                 cycle: span.start,
@@ -277,7 +288,7 @@ impl<'a> Runs<'a> {
                     first: write.first,
                     buffer: write.buffer,
                 },
-                takes: vec![outputs[write.output as usize]],
+                takes: vec![vec![outputs[write.output as usize]]],
                 chain: c as u32,
             });
             self.writer[write.buffer.0 as usize] = Some(run);
@@ -289,7 +300,7 @@ impl<'a> Runs<'a> {
         &mut self,
         c: usize,
         template: &Template,
-        inputs: &[Vec<RunId>],
+        inputs: &[Vec<Makers>],
         base: i64,
         rows: u32,
     ) -> Vec<RunId> {
@@ -301,8 +312,8 @@ impl<'a> Runs<'a> {
                 mesh::Operand::Value { stream, ty, source } => {
                     for k in 0..ty.bytes() {
                         let producer = match source {
-                            mesh::Source::Input(i) => inputs[i][usize::from(k)],
-                            mesh::Source::Op(o) => ops[o],
+                            mesh::Source::Input(i) => inputs[i][usize::from(k)].clone(),
+                            mesh::Source::Op(o) => vec![ops[o]],
                         };
                         takes.push(producer);
                     }

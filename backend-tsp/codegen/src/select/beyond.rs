@@ -32,6 +32,11 @@ impl Beyond {
             match data.opcode {
                 Opcode::StreamPipeline => beyond.pipeline(module, op),
                 Opcode::StreamRows => beyond.set(data.results[0], beyond.of(data.operands[0])),
+                Opcode::StreamByte => {
+                    let byte =
+                        |bits: u32| data.attrs.int("byte").ok().map(|k| bits >> (8 * k) & 0xff);
+                    beyond.set(data.results[0], beyond.of(data.operands[0]).and_then(byte));
+                }
                 Opcode::StreamLanes => {
                     let inner = data.operands[0];
                     let whole = module.ty(inner).last() == module.ty(data.results[0]).last();

@@ -12,7 +12,7 @@ use tspc_program::ElemType;
 use super::views::{LANES, View, refuse};
 use super::{elem_type, lanes};
 use crate::Refusal;
-use crate::problem::{Buffer, BufferId, Origin, Port, Read, Segment, Source, Write};
+use crate::problem::{Buffer, BufferId, Origin, Piece, Port, Read, Segment, Source, Write};
 
 /// How words are laid out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,6 +30,8 @@ struct Key {
     lane: usize,
     lanes: usize,
     repeated: bool,
+    /// The only byte of each element that it holds, if not all.
+    byte: Option<u8>,
     first: usize,
     count: usize,
     layout: Layout,
@@ -53,6 +55,18 @@ const NARROW_COPIES: u32 = 3;
 
 /// Streams of a weight load.
 const STREAMS: usize = 16;
+
+/// Parts of a written value, each in buffers of its own: a slice does one thing at a time, so rows can be read while
+/// others are written only if they lie elsewhere.
+const PARTS: usize = 4;
+
+/// Rows below which a part is not worth its instructions.
+const LEAST_PART: usize = 8;
+
+/// Rows of a part of a value of so many rows.
+fn part(rows: usize) -> usize {
+    rows.div_ceil(PARTS).max(LEAST_PART)
+}
 
 pub struct Memory<'a> {
     module: &'a ir::Module,
@@ -121,38 +135,71 @@ impl<'a> Memory<'a> {
         }
         self.lanes_at_zero(op, view)?;
         let last = view.start + view.step * (view.count as i64 - 1);
-        // The host fills an input whole.
-        let (first, last) = match self.is_input(view.root) {
-            true => (0, self.module.ty(view.root).shape[0] as i64 - 1),
-            false => (view.start.min(last), view.start.max(last)),
+        let all = self.module.ty(view.root).shape[0];
+        // A value that a chain writes has parts; the host fills an input whole.
+        let written = view.computed(self.module) && !self.is_input(view.root);
+        let (first, length) = match (written, self.is_input(view.root)) {
+            (true, _) => (0, part(all)),
+            (false, true) => (0, all),
+            (false, false) => {
+                let first = view.start.min(last) as usize;
+                (first, view.start.max(last) as usize - first + 1)
+            }
         };
-        let mut key = Key {
+        let key = |part: usize, copy: u32| Key {
             root: view.root,
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
-            first: first as usize,
-            count: (last - first + 1) as usize,
+            first: first + part * length,
+            count: length.min(all - first - part * length),
+            byte: view.byte.map(|(byte, _)| byte),
             layout: Layout::Rows,
-            copy: 0,
+            copy,
         };
-        key.copy = self.turn(key);
-        let mut group = self.group(key);
-        while group.iter().any(|b| self.taken.contains(b)) {
-            key.copy += 1;
-            group = self.group(key);
+        let part_of = |row: i64| (row as usize - first) / length;
+        let (low, high) = (view.start.min(last), view.start.max(last));
+        let parts = part_of(low)..=part_of(high);
+        let mut copy = self.turn(key(*parts.start(), 0));
+        let mut groups: BTreeMap<usize, Vec<BufferId>>;
+        loop {
+            groups = parts
+                .clone()
+                .map(|p| (p, self.group(key(p, copy))))
+                .collect();
+            if !groups.values().flatten().any(|b| self.taken.contains(b)) {
+                break;
+            }
+            copy += 1;
         }
-        self.taken.extend(&group);
-        let start = (view.start - first) as u32;
+        self.taken.extend(groups.values().flatten());
         // A single row meets all rows.
         let step = if view.count == 1 { 0 } else { view.step as i32 };
-        let bytes = group.iter().map(|&buffer| Read {
-            buffer,
-            start,
-            step,
+        let rows: Vec<i64> = (0..view.count as i64)
+            .map(|i| view.start + i * view.step)
+            .collect();
+        let bytes = usize::from(view.elem(self.module).bytes());
+        let bytes = (0..bytes).map(|byte| {
+            let mut pieces = Vec::new();
+            let mut before = None;
+            for (i, &row) in rows.iter().enumerate() {
+                let part = part_of(row);
+                if before.replace(part) != Some(part) {
+                    let read = Read {
+                        buffer: groups[&part][byte],
+                        start: (row as usize - first - part * length) as u32,
+                        step,
+                    };
+                    pieces.push(Piece {
+                        first: i as u32,
+                        read,
+                    });
+                }
+            }
+            pieces
         });
         Ok(Source {
-            ty: elem_type(self.module.ty(view.root).elem),
+            ty: view.elem(self.module),
             bytes: bytes.collect(),
         })
     }
@@ -163,7 +210,8 @@ impl<'a> Memory<'a> {
         let ty = self.module.ty(key.root);
         let constant = self.module.def_op(key.root);
         let constant = constant.is_some_and(|op| self.module[op].opcode == Opcode::StreamConstant);
-        let copies = match elem_type(ty.elem).bytes() {
+        let bytes = key.byte.map_or(elem_type(ty.elem).bytes(), |_| 1);
+        let copies = match bytes {
             _ if self.is_input(key.root) => 1,
             _ if constant && key.count == 1 => u32::MAX,
             1 | 2 if constant => CONSTANT_COPIES,
@@ -216,6 +264,7 @@ impl<'a> Memory<'a> {
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
+            byte: view.byte.map(|(byte, _)| byte),
             first: view.start as usize,
             count: view.count,
             layout: Layout::Striped(per),
@@ -283,43 +332,47 @@ impl<'a> Memory<'a> {
     }
 
     /// A distributor map that lets `count` lanes from `start` on pass, for the chain under construction alone.
-    pub fn lane_window(&mut self, start: usize, count: usize) -> Read {
+    pub fn lane_window(&mut self, start: usize, count: usize) -> Vec<Piece> {
         // Source lane in the same superlane; 16 gives zero.
         let lane = |l: usize| match (start..start + count).contains(&l) {
             true => (l % 16) as u8,
             false => 16,
         };
         let buffer = self.buffer(1, Origin::Constant((0..LANES).map(lane).collect()));
-        Read {
+        vec![Piece::whole(Read {
             buffer,
             start: 0,
             step: 0,
-        }
+        })]
     }
 
     /// Buffers for a row run between two chains that no value names.
     pub fn scratch(&mut self, ty: ElemType, rows: u32) -> (Source, Vec<Write>) {
-        let buffers: Vec<BufferId> = (0..ty.bytes())
-            .map(|_| self.buffer(rows, Origin::Written))
-            .collect();
-        let bytes = buffers
-            .iter()
-            .map(|&buffer| Read {
-                buffer,
-                start: 0,
-                step: 1,
-            })
-            .collect();
-        let writes = buffers.iter().enumerate().map(|(k, &buffer)| Write {
-            output: 0,
-            byte: k as u8,
-            first: 0,
-            step: 1,
-            count: rows,
-            buffer,
-        });
-        let writes = writes.collect();
-        self.taken.extend(&buffers);
+        let length = part(rows as usize) as u32;
+        let (mut bytes, mut writes) = (Vec::new(), Vec::new());
+        for byte in 0..ty.bytes() {
+            let mut pieces = Vec::new();
+            for first in (0..rows).step_by(length as usize) {
+                let count = length.min(rows - first);
+                let buffer = self.buffer(count, Origin::Written);
+                self.taken.insert(buffer);
+                let read = Read {
+                    buffer,
+                    start: 0,
+                    step: 1,
+                };
+                pieces.push(Piece { first, read });
+                writes.push(Write {
+                    output: 0,
+                    byte,
+                    first,
+                    step: 1,
+                    count,
+                    buffer,
+                });
+            }
+            bytes.push(pieces);
+        }
         (Source { ty, bytes }, writes)
     }
 
@@ -351,6 +404,7 @@ impl<'a> Memory<'a> {
             lane: view.lane,
             lanes: view.lanes,
             repeated: view.repeated,
+            byte: view.byte.map(|(byte, _)| byte),
             first: view.start as usize,
             count: view.count,
             layout: Layout::Rows,
@@ -366,7 +420,10 @@ impl<'a> Memory<'a> {
             return there.clone();
         }
         let ty = self.module.ty(key.root);
-        let bytes = elem_type(ty.elem).bytes();
+        let bytes = match key.byte {
+            Some(byte) => byte..byte + 1,
+            None => 0..elem_type(ty.elem).bytes(),
+        };
         let stripes = match key.layout {
             Layout::Rows => 1,
             Layout::Striped(n) => n,
@@ -380,7 +437,7 @@ impl<'a> Memory<'a> {
             let rows: Vec<usize> = (key.first + stripe..key.first + key.count)
                 .step_by(stripes)
                 .collect();
-            for byte in 0..bytes {
+            for byte in bytes.clone() {
                 let origin = match constant {
                     Some(op) => Origin::Constant(self.plane(op, &key, &rows, byte)),
                     None if self.is_input(key.root) => Origin::Input,
@@ -450,6 +507,7 @@ impl<'a> Memory<'a> {
                 lane,
                 lanes,
                 repeated: false,
+                byte: None,
                 first: 0,
                 count: ty.shape[0],
                 layout: Layout::Rows,

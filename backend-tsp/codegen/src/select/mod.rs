@@ -23,7 +23,7 @@ use crate::problem::{Chain, Feed, Install, Pass, Port, Problem, Segment, Source,
 use beyond::{Beyond, Product};
 use memory::Memory;
 pub use views::{LANES, refuse};
-use views::{View, lane_parts, resolve, row_parts};
+use views::{View, lane_parts, resolve, row_parts, whole};
 
 /// The chip's name of an element type.
 pub fn elem_type(elem: ir::Elem) -> ElemType {
@@ -134,7 +134,7 @@ impl Selector<'_> {
         let f16 = self.module.ty(x).elem == ir::Elem::F16;
         let lanes = self.module.ty(x).last();
         let mut partial = match data.operands.get(2) {
-            Some(&v) => Some(resolve(self.module, v)?),
+            Some(&v) => Some(whole(self.module, v)?),
             None => None,
         };
         let act = resolve(self.module, x)?;
@@ -301,7 +301,7 @@ impl Selector<'_> {
             feeds.push(if fused == Some(i) {
                 Feed::Pass
             } else {
-                let view = resolve(self.module, operand)?;
+                let view = whole(self.module, operand)?;
                 Feed::Memory(self.memory.rows(op, &view)?)
             });
         }

@@ -2,13 +2,16 @@
 
 use tspc_ir as ir;
 use tspc_ir::Opcode;
+use tspc_program::ElemType;
 
+use super::elem_type;
 use crate::Refusal;
 
 /// Lanes of a vector on the chip.
 pub const LANES: usize = 320;
 
-/// Rows `start`, `start + step`, … of `lanes` lanes from `lane` on of a value that no view made.
+/// Rows `start`, `start + step`, … of `lanes` lanes from `lane` on of a value that no view made, or one byte of each of
+/// its elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct View {
     pub root: ir::Value,
@@ -19,6 +22,8 @@ pub struct View {
     pub lanes: usize,
     /// All lanes are the one at `lane`.
     pub repeated: bool,
+    /// The byte and the type that it is read as, if it is one.
+    pub byte: Option<(u8, ElemType)>,
 }
 
 /// A refusal at an op.
@@ -31,11 +36,11 @@ pub fn refuse(module: &ir::Module, op: ir::Op, message: impl Into<String>) -> Re
     }
 }
 
-/// Looks through `stream.rows`, `stream.lanes` and `stream.broadcast`.
+/// Looks through `stream.rows`, `stream.lanes`, `stream.broadcast` and `stream.byte`.
 pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
     let ty = module.ty(value);
     let op = module.def_op(value);
-    let whole = || View {
+    let all = || View {
         root: value,
         start: 0,
         step: 1,
@@ -43,8 +48,9 @@ pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
         lane: 0,
         lanes: ty.last(),
         repeated: false,
+        byte: None,
     };
-    let Some(op) = op else { return Ok(whole()) };
+    let Some(op) = op else { return Ok(all()) };
     let data = &module[op];
     let number = |name: &str| data.attrs.int(name).map_err(|e| refuse(module, op, e));
     match data.opcode {
@@ -81,7 +87,19 @@ pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
                 ..inner
             })
         }
-        Opcode::StreamConstant | Opcode::StreamPass | Opcode::StreamPipeline => Ok(whole()),
+        Opcode::StreamByte => {
+            let inner = resolve(module, data.operands[0])?;
+            if !inner.computed(module) {
+                return Err(refuse(
+                    module,
+                    op,
+                    "only bytes of what a pass or pipeline makes are read alone",
+                ));
+            }
+            let byte = Some((number("byte")? as u8, elem_type(ty.elem)));
+            Ok(View { byte, ..inner })
+        }
+        Opcode::StreamConstant | Opcode::StreamPass | Opcode::StreamPipeline => Ok(all()),
         Opcode::StreamConcat => Err(refuse(
             module,
             op,
@@ -95,7 +113,25 @@ pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
     }
 }
 
+/// The same, of a value whose bytes are taken together.
+pub fn whole(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
+    let view = resolve(module, value)?;
+    match (view.byte, module.def_op(value)) {
+        (Some(_), Some(op)) => {
+            let why = "only a pass takes bytes of numbers, as what streams";
+            Err(refuse(module, op, why))
+        }
+        _ => Ok(view),
+    }
+}
+
 impl View {
+    /// What is read: the elements of the root, or bytes of them.
+    pub fn elem(&self, module: &ir::Module) -> ElemType {
+        let root = elem_type(module.ty(self.root).elem);
+        self.byte.map_or(root, |(_, elem)| elem)
+    }
+
     /// Whether a chain makes the value: its vectors are stored whole. Of constants and inputs the memory holds what
     /// each reader wants, zeros beyond it.
     pub fn computed(&self, module: &ir::Module) -> bool {
@@ -132,9 +168,9 @@ fn parts(module: &ir::Module, value: ir::Value, axis: &str) -> Result<Vec<View>,
             module[op]
                 .operands
                 .iter()
-                .map(|&v| resolve(module, v))
+                .map(|&v| whole(module, v))
                 .collect()
         }
-        _ => Ok(vec![resolve(module, value)?]),
+        _ => Ok(vec![whole(module, value)?]),
     }
 }

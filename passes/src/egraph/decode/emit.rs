@@ -147,6 +147,11 @@ impl Emitter<'_> {
                 let attrs = [("start", size(*start)), ("count", size(*count))];
                 self.builder.one(Opcode::StreamLanes, &[x], &attrs, loc)?
             }
+            What::Byte(x, byte) => {
+                let x = self.value(*x)?;
+                let attrs = [("byte", size(usize::from(*byte)))];
+                self.builder.one(Opcode::StreamByte, &[x], &attrs, loc)?
+            }
             What::Concat(parts) => {
                 let parts = parts
                     .iter()

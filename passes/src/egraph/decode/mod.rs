@@ -5,6 +5,7 @@
 
 mod constants;
 pub mod emit;
+pub mod moments;
 pub mod pipelines;
 pub mod plan;
 pub mod terms;

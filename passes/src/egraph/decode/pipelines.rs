@@ -1,10 +1,11 @@
 //! Which per-lane operations form one pipeline.
 //!
 //! Operations in order; each joins the latest pipeline of an operand that it can: the same rows and lanes, room for
-//! it, and everything else that it takes is there before that pipeline starts. Pipelines so formed can run in order
-//! of their numbers.
+//! it, and everything else that it takes is there before that pipeline starts. An operation that begins with lanes of a
+//! value joins the pipeline that takes them already: both moments of a row come from one reading of it. Pipelines so
+//! formed can run in order of their numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tspc_machine::Numbers;
 
@@ -69,6 +70,8 @@ pub fn form_telling(
     let mut of: Vec<Option<usize>> = Vec::new();
     // The first pipeline that may take a node from outside.
     let mut from: Vec<usize> = Vec::new();
+    // The last pipeline that takes these lanes of a value.
+    let mut tiles: BTreeMap<NodeId, usize> = BTreeMap::new();
     for (id, node) in plan.nodes() {
         let operands = node.what.operands();
         let earliest = operands.iter().map(|n| from[n.0]).max().unwrap_or(0);
@@ -96,6 +99,9 @@ pub fn form_telling(
             }
         };
         let mut candidates: BTreeSet<usize> = operands.iter().filter_map(|n| of[n.0]).collect();
+        if candidates.is_empty() {
+            candidates.extend(operands.iter().filter_map(|n| tiles.get(n)));
+        }
         let mut chosen = None;
         while let Some(p) = candidates.pop_last() {
             match admits(p) {
@@ -112,6 +118,8 @@ pub fn form_telling(
         });
         let outside = operands.iter().filter(|n| of[n.0] != Some(p));
         let entering: Vec<NodeId> = outside.copied().collect();
+        let lanes = |n: &&NodeId| matches!(plan[**n].what, What::Lanes(..));
+        tiles.extend(entering.iter().filter(lanes).map(|n| (*n, p)));
         pipelines[p].inputs.extend(entering);
         pipelines[p].members.push(id);
         of.push(Some(p));
@@ -232,6 +240,21 @@ mod tests {
         let z = p.alu(&[y, turned]);
         let other = p.alu(&[y, y]);
         assert_eq!(p.formed(WIDE), [vec![y.0, other.0], vec![z.0]]);
+    }
+
+    #[test]
+    fn lanes_of_a_value_are_read_once() {
+        let mut p = Planner::new();
+        let x = p.input("x", 8);
+        let [low, high] = [0, 4].map(|start| p.plan.lanes(x, start, 4, p.loc));
+        assert_eq!(p.plan.lanes(x, 4, 4, p.loc), high);
+        let sum = p.alu(&[low, high]);
+        let [a, b] = [low, high].map(|n| p.alu(&[n, n]));
+        let squares = p.alu(&[a, b]);
+        let other = p.input("y", 4);
+        let begins = p.alu(&[other, other]);
+        let all = vec![sum.0, a.0, b.0, squares.0];
+        assert_eq!(p.formed(WIDE), [all, vec![begins.0]]);
     }
 
     #[test]

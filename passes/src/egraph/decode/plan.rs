@@ -51,6 +51,8 @@ pub enum What {
     Rows(NodeId, usize, usize),
     /// Consecutive lanes: start, count.
     Lanes(NodeId, usize, usize),
+    /// One byte of each i32.
+    Byte(NodeId, u8),
     /// Side by side.
     Concat(Vec<NodeId>),
     /// One lane, repeated.
@@ -100,6 +102,7 @@ impl What {
             | What::Merge(x)
             | What::Rows(x, ..)
             | What::Lanes(x, ..)
+            | What::Byte(x, _)
             | What::Broadcast(x, _) => vec![*x],
             What::Concat(parts) => parts.clone(),
             What::Alu(_, args) => args
@@ -119,6 +122,7 @@ pub struct Plan {
     nodes: Vec<Planned>,
     inputs: BTreeMap<(String, bool), NodeId>,
     constants: BTreeMap<String, NodeId>,
+    lanes: BTreeMap<(NodeId, usize, usize), NodeId>,
 }
 
 impl std::ops::Index<NodeId> for Plan {
@@ -171,6 +175,18 @@ impl Plan {
         let name = name.to_string();
         let id = self.add(What::Input { name, transposed }, ty, loc, None);
         self.inputs.insert(key, id);
+        id
+    }
+
+    /// Consecutive lanes, once for each run of a node.
+    pub fn lanes(&mut self, x: NodeId, start: usize, count: usize, loc: Loc) -> NodeId {
+        if let Some(&id) = self.lanes.get(&(x, start, count)) {
+            return id;
+        }
+        let ty = &self[x].ty;
+        let ty = stream([ty.lead(1), &[count]].concat(), ty.elem);
+        let id = self.add(What::Lanes(x, start, count), ty, loc, None);
+        self.lanes.insert((x, start, count), id);
         id
     }
 

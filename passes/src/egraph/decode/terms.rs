@@ -15,6 +15,7 @@ use super::plan::{Arg, HeadTile, NodeId, Plan, What, stream, with_rows};
 use crate::egraph::facts::Facts;
 use crate::egraph::language::{Count, Leaf, Node, Scalar};
 use crate::egraph::value;
+use crate::tile::cuts::{self, Cut};
 
 /// A term with what decoding must know of its nodes.
 pub struct Instance<'a> {
@@ -41,38 +42,59 @@ pub enum Bound {
 
 /// What a term's node is once decoded.
 #[derive(Clone, Debug)]
-enum Val {
+pub(super) enum Val {
     Constant(Array),
     Count(usize),
     Input(String, bool),
     Node(NodeId),
 }
 
+/// How the tile pass will cut a value wider than a vector that has no heads in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Grid {
+    /// Into whole vectors and a rest.
+    Whole,
+    /// Into equal tiles where there are such, so that they can be added up; views say where they begin.
+    Equal,
+}
+
 /// Decodes terms into a plan.
 pub struct Decoder<'a> {
     /// The plan so far.
     pub plan: Plan,
-    numbers: &'a Numbers,
+    pub(super) numbers: &'a Numbers,
+    grid: Grid,
 }
 
 /// A term being decoded.
-struct Term<'t, 'a> {
-    decoder: &'t mut Decoder<'a>,
-    instance: &'t Instance<'t>,
+pub(super) struct Term<'t, 'a> {
+    pub(super) decoder: &'t mut Decoder<'a>,
+    pub(super) instance: &'t Instance<'t>,
     /// Lanes in which each node is computed.
     widths: Vec<usize>,
-    vals: Vec<Val>,
+    pub(super) vals: Vec<Val>,
 }
 
-type Decoded<T> = Result<T, Diagnostic>;
+pub(super) type Decoded<T> = Result<T, Diagnostic>;
 
 impl<'a> Decoder<'a> {
-    /// For a machine.
-    pub fn new(numbers: &'a Numbers) -> Decoder<'a> {
+    /// For a machine and a way to cut.
+    pub fn new(numbers: &'a Numbers, grid: Grid) -> Decoder<'a> {
         Decoder {
             plan: Plan::default(),
             numbers,
+            grid,
         }
+    }
+
+    /// The tiles of so many lanes.
+    pub(super) fn cuts(&self, lanes: usize) -> Vec<Cut> {
+        let unit = self.numbers.lanes_per_superlane as usize;
+        let equal = match self.grid {
+            Grid::Equal => cuts::equal(lanes, self.lanes(), unit),
+            Grid::Whole => None,
+        };
+        equal.unwrap_or_else(|| cuts::even(lanes, self.lanes()))
     }
 
     fn lanes(&self) -> usize {
@@ -85,7 +107,7 @@ impl<'a> Decoder<'a> {
         instance: &Instance,
         roots: &[usize],
     ) -> Decoded<(Vec<NodeId>, Vec<Range<usize>>)> {
-        let widths = widths(instance, self.lanes());
+        let widths = widths(instance, &|lanes| self.cuts(lanes)[0].count);
         let mut term = Term {
             decoder: self,
             instance,
@@ -107,8 +129,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// A node's own lanes, or, of one that has a single lane, as many as the widest that meets it has, at most a vector.
-fn widths(instance: &Instance, lanes: usize) -> Vec<usize> {
+/// A node's own lanes, or, of one that has a single lane, as many as the widest that meets it has, at most a tile.
+fn widths(instance: &Instance, tile: &dyn Fn(usize) -> usize) -> Vec<usize> {
     let last = |i: usize| instance.facts[i].ty.last();
     let mut widths: Vec<usize> = (0..instance.nodes.len()).map(last).collect();
     for (i, node) in instance.nodes.iter().enumerate().rev() {
@@ -119,6 +141,7 @@ fn widths(instance: &Instance, lanes: usize) -> Vec<usize> {
                 | Node::Heads(_)
                 | Node::Merge(_)
                 | Node::LaneSum(_)
+                | Node::Moment(_)
                 | Node::MaxRows(_)
         );
         for child in egg::Language::children(node) {
@@ -127,7 +150,7 @@ fn widths(instance: &Instance, lanes: usize) -> Vec<usize> {
                 let most = if instance.facts[c].ty.rank() > 2 {
                     usize::MAX
                 } else {
-                    lanes
+                    tile(widths[i])
                 };
                 widths[c] = widths[c].max(widths[i].min(most));
             }
@@ -137,11 +160,11 @@ fn widths(instance: &Instance, lanes: usize) -> Vec<usize> {
 }
 
 impl Term<'_, '_> {
-    fn plan(&mut self) -> &mut Plan {
+    pub(super) fn plan(&mut self) -> &mut Plan {
         &mut self.decoder.plan
     }
 
-    fn error(&self, i: usize, why: &str) -> Diagnostic {
+    pub(super) fn error(&self, i: usize, why: &str) -> Diagnostic {
         let node = &self.instance.nodes[i];
         Diagnostic::new(format!("{node}: {why}"), Place::named("e-graph decoder"))
     }
@@ -225,6 +248,7 @@ impl Term<'_, '_> {
                 let ones = self.ones(i, x)?;
                 self.pass(x, ones, elem, loc)?
             }
+            Node::Moment([x, energy, n]) => self.moment(i, *x, *energy, *n)?,
             Node::MaxRows([x]) => {
                 let x = self.stored(usize::from(*x))?;
                 self.max_rows(x, loc)
@@ -308,15 +332,14 @@ impl Term<'_, '_> {
                 .plan()
                 .add(What::Broadcast(x, lanes), shape(lanes), loc, None);
         }
-        let parts = (0..lanes).step_by(own).map(|first| {
-            let count = own.min(lanes - first);
-            match count == own {
-                true => x,
-                false => self
-                    .decoder
-                    .plan
-                    .add(What::Lanes(x, 0, count), shape(count), loc, None),
-            }
+        // Where the tiles of who takes it begin.
+        let mut cuts = self.decoder.cuts(lanes);
+        if cuts[0].count > own {
+            cuts = cuts::even(lanes, own);
+        }
+        let parts = cuts.iter().map(|cut| match cut.count == own {
+            true => x,
+            false => self.decoder.plan.lanes(x, 0, cut.count, loc),
         });
         let parts = parts.collect();
         self.plan()
@@ -324,7 +347,7 @@ impl Term<'_, '_> {
     }
 
     /// A value that is there as a whole.
-    fn stored(&mut self, i: usize) -> Decoded<NodeId> {
+    pub(super) fn stored(&mut self, i: usize) -> Decoded<NodeId> {
         let loc = self.instance.locs[i];
         match self.vals[i].clone() {
             Val::Node(id) => Ok(id),
@@ -363,7 +386,7 @@ impl Term<'_, '_> {
 
     /// A pass; where fp16 tiles do not end at multiples of 160 lanes, one per tile, so that the order of the roundings
     /// is written down.
-    fn pass(&mut self, x: NodeId, w: NodeId, elem: Elem, loc: Loc) -> Decoded<NodeId> {
+    pub(super) fn pass(&mut self, x: NodeId, w: NodeId, elem: Elem, loc: Loc) -> Decoded<NodeId> {
         let (tx, tw) = (self.plan()[x].ty.clone(), self.plan()[w].ty.clone());
         let rows = tw.shape[tw.rank() - 2];
         let ty = stream([tx.lead(1), &[rows]].concat(), elem);
@@ -397,14 +420,14 @@ impl Term<'_, '_> {
     }
 
     /// As many rows of ones as lanes are needed, as wide as `x`.
-    fn ones(&mut self, i: usize, x: NodeId) -> Decoded<NodeId> {
+    pub(super) fn ones(&mut self, i: usize, x: NodeId) -> Decoded<NodeId> {
         let ty = self.plan()[x].ty.clone();
         let mut shape = ty.shape.clone();
         let n = shape.len();
         shape[n - 2] = self.widths[i];
         let count: usize = shape.iter().product();
         let data = match ty.elem {
-            Elem::I8 => Data::I8(vec![1; count]),
+            Elem::I8 | Elem::U8 => Data::I8(vec![1; count]),
             _ => Data::F32(vec![1.0; count]).convert(Elem::F16),
         };
         let made = Array::new(shape, data).and_then(|a| a.to_const());

@@ -17,7 +17,7 @@ use crate::egraph::decode::plan::{NodeId, What};
 use crate::egraph::extract::{extract_with, with_form};
 use crate::egraph::language::Node;
 use crate::egraph::saturate::Solved;
-use crate::egraph::{plan, rules};
+use crate::egraph::{decoded, rules};
 
 /// An answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -201,7 +201,7 @@ impl Seeker<'_, '_> {
         let refuse = |why: String| Diagnostic::new(why, Place::named("why-not"));
         let solved = solved.map_err(refuse)?;
         let (source, machine) = (explained.source, explained.machine);
-        let planned = plan(source, machine, &explained.parts, &solved)?;
+        let (planned, _) = decoded(source, machine, &explained.parts, &solved, room)?;
         let formed = Formed::new(source, &planned.plan, room);
         let fate = |at: &At| {
             let solved = &solved[at.which];

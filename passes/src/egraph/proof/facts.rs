@@ -132,6 +132,7 @@ impl<'t> Knowledge<'t> {
             ("mul", _) if children[0] == children[1] => true,
             // Without an offset, scaling keeps the sign.
             ("quantize", [x, r, o]) => x.non_negative && r.non_negative && o.scalar == zero,
+            ("bounded" | "moment", [x, ..]) => x.non_negative,
             ("neg" | "sub" | "layer-norm", _) => false,
             _ => flags.iter().all(|f| f.non_negative),
         };
@@ -189,6 +190,7 @@ impl<'t> Knowledge<'t> {
             ("input", _) => on.iter().all(|&id| self.is_input(id)),
             ("computed", _) => on.iter().all(|&id| !self.flags(id).constant),
             ("non-negative", _) => on.iter().all(|&id| self.flags(id).non_negative),
+            ("unbounded", _) => !on.iter().any(|&id| self.is_bounded(id)),
             ("inverse-width", [x, k]) => {
                 let (width, k) = (self.width(*x) as f64, self.number(*k));
                 k.is_some_and(|k| (f64::from(k) * width - 1.0).abs() <= 1.1e-6)
@@ -211,6 +213,13 @@ impl<'t> Knowledge<'t> {
                 _ => return false,
             }
         }
+    }
+
+    /// Whether a term proved equal says what calibration saw.
+    fn is_bounded(&self, id: TermId) -> bool {
+        let bounded =
+            |t: TermId| matches!(self.terms.get(t).0, Head::Op(name) if name == "bounded");
+        (0..self.terms.len()).any(|t| self.find(t) == self.find(id) && bounded(t))
     }
 
     fn count(&self, id: TermId) -> Option<usize> {
@@ -276,6 +285,10 @@ fn type_of(terms: &Terms, leaves: &[Leaf], types: &[Type], id: TermId) -> Result
         ("sum-last" | "max-last", [x]) => made(last(x)?, x.elem),
         ("mean" | "variance", [x]) => made(last(x)?, floats(x)?.elem),
         ("lane-sum", [x]) => made(last(x)?, accumulated(x, x)?),
+        ("bounded", [x, e]) if e.elements() == 1 && e.elem == Elem::F32 => floats(x),
+        ("moment", [x, e, _]) if e.elements() == 1 && matches!(count(2), Some(1 | 2)) => {
+            made(last(x)?, floats(x)?.elem)
+        }
         ("max-rows", [x]) => match x.shape[..] {
             [.., _, lanes] => {
                 let mut shape = x.lead(2).to_vec();

@@ -23,7 +23,7 @@ pub enum Class {
     Exact,
     /// Where fp32 values are rounded: a few units in the last place.
     Rounding,
-    /// LayerNorm statistics from fp16 operands (numerics.md 3.3).
+    /// LayerNorm statistics from fp16 operands (numerics.md 3.3), or in fixed point (decision 0015).
     Statistics,
     /// The tanh form of GELU: at most 4.7e-4 off (numerics.md 3.3).
     GeluTanh,
@@ -345,6 +345,18 @@ pub const fn non_negative(on: &'static [&'static str]) -> Condition {
         name: "non-negative",
         on,
         holds: |g, ids| ids.iter().all(|&id| g[id].data.non_negative),
+    }
+}
+
+/// No range is known of it.
+pub const fn unbounded(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "unbounded",
+        on,
+        holds: |g, ids| {
+            let bounded = |n: &Node| matches!(n, Node::Bounded(_));
+            !ids.iter().any(|&id| g[id].iter().any(bounded))
+        },
     }
 }
 

@@ -1,18 +1,32 @@
 //! LayerNorm: recognised from its parts, and made of passes through ones and one chain.
 
-use super::Class::{Rounding, Statistics};
+use super::Class::{Exact, Rounding, Statistics};
 use super::Effect::{Forms, Replaces};
 use super::Right::{Pattern, Width};
-use super::{Rule, inverse_width, scalar};
+use super::{Rule, inverse_width, scalar, unbounded};
 
 /// Moments of y and y²/64 in fp16 (numerics.md 3.3): E[y²] − E[y]², squares at a 64th so that fp16 holds them.
 const BY_PASSES: &str = "(add (mul (mul (sub ?x (mul (lane-sum (cast-f16 ?x)) ?k)) (rsqrt (add (max (sub \
     (mul (mul (lane-sum (cast-f16 (mul (mul ?x ?x) 0.015625))) 64.0) ?k) \
     (mul (mul (lane-sum (cast-f16 ?x)) ?k) (mul (lane-sum (cast-f16 ?x)) ?k))) 0.0) ?eps))) ?g) ?b)";
 
+/// The same moments in fixed point, exact but for its unit (decision 0015).
+const BY_BYTES: &str = "(add (mul (mul (sub ?x (moment ?x ?e 1)) (rsqrt (add (max (sub (moment ?x ?e 2) \
+    (mul (moment ?x ?e 1) (moment ?x ?e 1))) 0.0) ?eps))) ?g) ?b)";
+
 const GROUP: &str = "normalisation";
 
 pub const RULES: &[Rule] = &[
+    Rule {
+        name: "bounded-is-itself",
+        group: GROUP,
+        reason: "what calibration saw of a value does not change it",
+        class: Exact,
+        effect: Replaces,
+        left: "(bounded ?x ?e)",
+        right: Pattern("?x"),
+        when: &[],
+    },
     Rule {
         name: "mean",
         group: GROUP,
@@ -85,6 +99,16 @@ pub const RULES: &[Rule] = &[
             of: "?x",
             number: |n| 1.0 / n,
         },
+        when: &[unbounded(&["?x"])],
+    },
+    Rule {
+        name: "layer-norm-by-bytes",
+        group: GROUP,
+        reason: "bytes of fixed point numbers pass all planes at the full rate, where fp16 keeps a plane still for good",
+        class: Statistics,
+        effect: Forms,
+        left: "(layer-norm (bounded ?x ?e) ?g ?b ?eps)",
+        right: Pattern(BY_BYTES),
         when: &[],
     },
 ];
