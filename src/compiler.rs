@@ -66,6 +66,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// The first line of what is wrong.
+    pub fn line(&self) -> String {
+        match self {
+            Error::Diagnostics(all) => all.first().map_or(String::new(), |d| d.message.clone()),
+            Error::Message(message) => message.lines().next().unwrap_or_default().to_string(),
+        }
+    }
+}
+
 /// What to compile.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -261,18 +271,11 @@ pub fn compile(request: &Request, listener: &mut dyn Listener) -> Result<Compile
     let (Some(tensor), Some(quantised), Some(untiled)) = (tensor, quantised, untiled) else {
         return Err(format!("the passes should include those of {PASSES}").into());
     };
-    listener.step("schedule");
-    let clock = Instant::now();
-    let tsp = codegen::lower(&stream, request.machine).map_err(|e| e.to_string())?;
-    timings.push(("lower".to_string(), clock.elapsed()));
-    listener.step("emit");
-    let clock = Instant::now();
-    let program = codegen::emit(&tsp, request.machine).map_err(|e| e.to_string())?;
-    timings.push(("emit".to_string(), clock.elapsed()));
-    listener.step("check");
-    let clock = Instant::now();
-    let report = checked(&program, request.machine)?;
-    timings.push(("check".to_string(), clock.elapsed()));
+    let Scheduled {
+        tsp,
+        program,
+        report,
+    } = scheduled(&stream, request.machine, listener, &mut timings)?;
     Ok(Compiled {
         tensor,
         quantised,
@@ -282,6 +285,43 @@ pub fn compile(request: &Request, listener: &mut dyn Listener) -> Result<Compile
         program,
         report,
         timings,
+    })
+}
+
+/// A program with its instructions, which the checker accepted.
+pub struct Scheduled {
+    /// Instructions with place, time and address.
+    pub tsp: Tsp,
+    /// The program.
+    pub program: Program,
+    /// What the checker found out.
+    pub report: Report,
+}
+
+/// From tiled `stream.*` to a checked program; what each step took goes to `timings`.
+pub fn scheduled(
+    stream: &Module,
+    machine: &Machine,
+    listener: &mut dyn Listener,
+    timings: &mut Vec<(String, Duration)>,
+) -> Result<Scheduled, Error> {
+    let mut timed = |step: &str, clock: Instant| timings.push((step.to_string(), clock.elapsed()));
+    listener.step("schedule");
+    let clock = Instant::now();
+    let tsp = codegen::lower(stream, machine).map_err(|e| e.to_string())?;
+    timed("lower", clock);
+    listener.step("emit");
+    let clock = Instant::now();
+    let program = codegen::emit(&tsp, machine).map_err(|e| e.to_string())?;
+    timed("emit", clock);
+    listener.step("check");
+    let clock = Instant::now();
+    let report = checked(&program, machine)?;
+    timed("check", clock);
+    Ok(Scheduled {
+        tsp,
+        program,
+        report,
     })
 }
 

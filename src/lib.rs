@@ -3,6 +3,7 @@
 //! The only crate besides the frontends that reads files, and the only one that prints and exits.
 //! It holds no knowledge of the chip: it connects the crates below it.
 
+pub mod candidates;
 pub mod cli;
 mod commands;
 pub mod compare;

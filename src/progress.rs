@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::compiler::Listener;
+
 /// A line that is written over itself.
 pub struct Progress {
     what: &'static str,
@@ -38,6 +40,12 @@ impl Progress {
             // Nobody is told less than a line of progress if this fails.
             let _ = std::io::stderr().flush();
         }
+    }
+}
+
+impl Listener for Progress {
+    fn step(&mut self, name: &str) {
+        Progress::step(self, name);
     }
 }
 

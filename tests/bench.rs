@@ -7,6 +7,7 @@ mod directory;
 use directory::Directory;
 use serde_json::Value;
 use tspc::passes::egraph::rules::groups;
+use tspc::passes::egraph::spellings::FUNCTIONS;
 
 /// A model of a moment: two layers, twenty words.
 const TOY: &str = "L=2,H=32,heads=2,ffn=64,vocab=20,max_positions=32";
@@ -39,6 +40,14 @@ fn every_group_of_rules_is_left_out_once() {
         let all = &rows[0];
         let (cost, cycles) = (all["cost"].as_u64(), all["cycles"].as_u64());
         assert!(cost.is_some() && cycles.is_some(), "{all}");
+        let spellings = report["spellings"].as_u64().unwrap();
+        assert_eq!(all["spellings_lost"], 0);
+        for row in &rows[1..] {
+            let lost = row["spellings_lost"].as_u64().unwrap();
+            // In fp16, which the spellings are in, nothing has a scale.
+            assert_eq!(lost > 0, row["without"] != "quantisation", "{row}");
+            assert!(lost <= spellings, "{row}");
+        }
         for row in rows {
             let refused = row["refused"].as_str();
             assert_eq!(refused.is_some(), row["cycles"].is_null(), "{row}");
@@ -76,13 +85,17 @@ fn the_table_of_the_ablation_says_why_there_is_no_program() {
     let directory = Directory::new("bench-table");
     let text = bench(&directory, "ablation", &[]);
     let (title, table) = text.split_once("\n\n").unwrap();
-    assert_eq!(title, format!("{TOY}, int8, 16 tokens, tsp-v1"));
+    let spellings: usize = FUNCTIONS.iter().map(|f| f.spellings.len()).sum();
+    assert_eq!(
+        title,
+        format!("{TOY}, int8, 16 tokens, tsp-v1; {spellings} spellings")
+    );
     let rows: Vec<Vec<&str>> = table
         .lines()
         .map(|l| l.split_whitespace().collect())
         .collect();
-    assert_eq!(rows[0], ["without", "cost", "cycles"]);
-    assert_eq!((rows[1][0], rows[1].len()), ("nothing", 3));
+    assert_eq!(rows[0], ["without", "cost", "lost", "cycles"]);
+    assert_eq!((rows[1][0], rows[1][2], rows[1].len()), ("nothing", "0", 4));
     let activation = table.lines().find(|l| l.starts_with("activation"));
     let why = "has no form on the chip; the first without one is `erf`";
     assert!(activation.unwrap().ends_with(why), "{text}");
@@ -104,6 +117,11 @@ fn a_layer_is_saturated_once() {
         assert_eq!(region["stop"], "Saturated");
         assert!(number(region, "classes") < number(region, "nodes"));
         assert!(number(region, "rounds") > 1 && number(region, "cost") > 0);
+        let (units, gap) = (&region["units"], &region["extraction"]);
+        let total = ["MXM", "VXM", "latency"].map(|unit| number(units, unit));
+        assert_eq!(total.iter().sum::<u64>(), number(region, "cost"));
+        assert_eq!(number(gap, "bound"), number(region, "cost"));
+        assert!(number(gap, "greedy") >= number(region, "cost"));
         assert!(region["place"].as_str().is_some_and(|p| !p.is_empty()));
     }
     let layers = report["layers"].as_array().unwrap();

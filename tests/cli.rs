@@ -395,3 +395,52 @@ fn e_graphs_and_remarks_go_to_files() {
             .any(|n| n["op"] == "exp" && n["cost"].as_f64() > Some(0.0))
     );
 }
+
+/// What is kept has the fewest cycles of all that was tried, and the pass can be told to choose it again.
+#[test]
+fn candidates_are_scheduled_and_the_best_is_kept() {
+    let directory = Directory::new("candidates");
+    let model = "L=1,H=32,heads=2,ffn=64,vocab=20,max_positions=32";
+    let compile = ["compile", "--model", model, "--seq-len", "16"];
+    let run = |rest: &[&str]| directory.tspc(&[&compile[..], rest].concat());
+    let tried = run(&["--candidates", "3", "-o", "best.tsp"]);
+    assert!(tried.status.success(), "{tried:?}");
+    let told = String::from_utf8(tried.stderr).unwrap();
+    let trials: Vec<(&str, u64)> = told
+        .lines()
+        .map(|line| {
+            let (choice, cycles) = line.split_once(": ").unwrap();
+            let cycles = cycles.strip_suffix(" cycles").unwrap();
+            (choice, cycles.parse().unwrap())
+        })
+        .collect();
+    assert!(trials.len() > 3, "{told}");
+    assert_eq!(trials[0].0, "egraph{choose=0+0+0}");
+    let (best, cycles) = *trials.iter().min_by_key(|(_, cycles)| *cycles).unwrap();
+    let check = directory.ok(&["check", "best.tsp", "--json"]);
+    let check: serde_json::Value = serde_json::from_str(&check).unwrap();
+    assert_eq!(check["cycles"].as_u64(), Some(cycles));
+    for (choice, file) in [(best, "again.tsp"), (trials[1].0, "other.tsp")] {
+        let passes = format!("canonicalise,quantise,{choice},tile");
+        let made = run(&["--pass-pipeline", &passes, "-o", file]);
+        assert!(made.status.success(), "{made:?}");
+    }
+    assert_eq!(directory.bytes("best.tsp"), directory.bytes("again.tsp"));
+    let other = directory.ok(&["check", "other.tsp", "--json"]);
+    let other: serde_json::Value = serde_json::from_str(&other).unwrap();
+    assert_eq!(other["cycles"].as_u64(), Some(trials[1].1));
+    let passes = "canonicalise,quantise,egraph{choose=1},tile";
+    let twice = run(&[
+        "--candidates",
+        "2",
+        "--pass-pipeline",
+        passes,
+        "-o",
+        "no.tsp",
+    ]);
+    let said = String::from_utf8(twice.stderr).unwrap();
+    assert_eq!(
+        said,
+        "error: the passes choose terms already; --candidates leaves nothing to choose\n"
+    );
+}

@@ -194,7 +194,7 @@ fn groups_of_rules_can_be_left_out() {
         ("algebra", Some("sum-last")),
         ("layout", Some("matmul")),
         ("quantisation", None),
-        ("attention", Some("max-last")),
+        ("attention", Some("sum-last")),
         ("normalisation", Some("sum-last")),
         ("activation", Some("erf")),
     ] {

@@ -6,14 +6,14 @@ use encoder::{calibrated, quantised};
 use tspc_frontend_bert::Model;
 use tspc_ir::{Module, text};
 use tspc_machine::Machine;
-use tspc_passes::egraph::cost::Cost;
+use tspc_passes::egraph::cost::{Cost, Cycles};
 use tspc_passes::egraph::decode::pipelines::Room;
 use tspc_passes::egraph::rules::{Rule, all};
 use tspc_passes::egraph::saturate::{Settings, Solved, solve};
 use tspc_passes::egraph::{decoded, fuse, parts};
 
 /// What the pass does, with another table of rules: the module as text, and the costs of its regions.
-fn fused(module: &Module, rules: &[&'static Rule]) -> (String, Vec<u64>) {
+fn fused(module: &Module, rules: &[&'static Rule]) -> (String, Vec<Cycles>) {
     let machine = Machine::tsp_v1();
     let cost = Cost::new(&machine);
     let parts = parts(module).unwrap();
@@ -25,7 +25,8 @@ fn fused(module: &Module, rules: &[&'static Rule]) -> (String, Vec<u64>) {
         }
     }
     assert!(solved.iter().all(|s| s.statistics.saturated));
-    let (_, made) = decoded(module, &machine, &parts, &solved, Room::of(&machine)).unwrap();
+    let made = decoded(module, &machine, &parts, &solved, Room::of(&machine));
+    let (_, made) = made.unwrap_or_else(|d| panic!("{d}"));
     let costs = solved.iter().map(|s| s.statistics.cost).collect();
     (text::print(&made), costs)
 }

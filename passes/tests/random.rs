@@ -10,7 +10,7 @@ use encoder::streamed;
 use graphs::{Random, random};
 use streams::tiled_alike;
 use tspc_ir::eval::{Arrays, evaluate};
-use tspc_ir::{Diagnostic, Module};
+use tspc_ir::{Diagnostic, Module, Opcode};
 use tspc_machine::Machine;
 use tspc_passes::egraph::decode::pipelines::Room;
 use tspc_passes::egraph::fuse;
@@ -20,9 +20,15 @@ use tspc_passes::{Context, Pipeline, Precision};
 
 const GRAPHS: u64 = 200;
 
+/// Graphs whose outputs are off by more than others: 1361 is a GELU of a GELU, of which all that is left is below 0.17.
+const FAR: [u64; 4] = [230, 1361, 1453, 3564];
+
 /// The most that an output may be off, as a part of its largest element: a number between two values of fp16 may be
-/// rounded to either, 1/1024 apart, as it was computed before or after; GELU by tanh is 4.7e-4 off.
+/// rounded to either, 1/1024 apart, as it was computed before or after.
 const BOUND: f32 = 2.0e-3;
+
+/// What each GELU may add to that, however small its values are: its tanh form is off by this much (numerics.md 3.3).
+const GELU: f32 = 4.8e-4;
 
 fn quantised(graph: &Random) -> Module {
     let context = Context {
@@ -47,8 +53,11 @@ fn evaluated(graph: &Random, before: &Module, fused: &Module) -> (Arrays, Arrays
     (got, outputs(before, &graph.inputs))
 }
 
-/// The largest difference of an output, as a part of its largest element.
-fn difference(got: &Arrays, want: &Arrays) -> f32 {
+/// The largest difference of an output beyond what GELUs may add, as a part of its largest element.
+fn difference(before: &Module, got: &Arrays, want: &Arrays) -> f32 {
+    let ops = before.body_ops().iter();
+    let gelus = ops.filter(|&&op| before[op].opcode == Opcode::TensorErf);
+    let gelus = gelus.count() as f32 * GELU;
     assert!(got.keys().eq(want.keys()));
     let off = |name: &String| {
         let (got, want) = (
@@ -60,7 +69,7 @@ fn difference(got: &Arrays, want: &Arrays) -> f32 {
         let size = largest(&mut want.iter().copied());
         let off = largest(&mut got.iter().zip(want).map(|(a, b)| a - b));
         assert!(got.iter().chain(want).all(|x| x.is_finite()));
-        off / size.max(f32::MIN_POSITIVE)
+        (off - gelus).max(0.0) / size.max(f32::MIN_POSITIVE)
     };
     want.keys().map(off).fold(0.0, f32::max)
 }
@@ -68,14 +77,14 @@ fn difference(got: &Arrays, want: &Arrays) -> f32 {
 #[test]
 fn random_graphs_compute_the_same_before_and_after() {
     let (mut compiled, mut refused, mut failed) = (0, 0, Vec::new());
-    for seed in 0..GRAPHS {
+    for seed in (0..GRAPHS).chain(FAR) {
         let graph = random(seed);
         let module = quantised(&graph);
         match fused(&module, &Settings::default()) {
             Ok(fused) => {
                 compiled += 1;
                 let (got, want) = evaluated(&graph, &module, &fused);
-                let off = difference(&got, &want);
+                let off = difference(&module, &got, &want);
                 if off > BOUND {
                     failed.push(format!("graph {seed} is off by {off}"));
                 }
@@ -113,7 +122,7 @@ fn exact_rules_keep_the_bits_of_random_graphs() {
         let (got, want) = evaluated(&graph, &module, &fused);
         if graph.lanes > at_once {
             partial += 1;
-            let off = difference(&got, &want);
+            let off = difference(&module, &got, &want);
             assert!(off <= BOUND, "graph {seed} is off by {off}");
             continue;
         }

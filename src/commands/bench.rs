@@ -10,15 +10,16 @@ use serde_json::{Value, json};
 
 use super::model::ModelArgs;
 use crate::cli::Failure;
-use crate::codegen;
-use crate::compiler::{self, Error};
+use crate::compiler::{Error, Silent, scheduled};
 use crate::files;
 use crate::ir::Module;
 use crate::machine::Machine;
 use crate::passes::Pipeline;
 use crate::passes::egraph::cost::Cost;
 use crate::passes::egraph::decode::pipelines::Room;
+use crate::passes::egraph::explain::{gap, units};
 use crate::passes::egraph::saturate::{Settings, Statistics, solve};
+use crate::passes::egraph::spellings::lost;
 use crate::passes::egraph::{PASS, configure, fuse, parts, rules};
 use crate::passes::tile::tile;
 use crate::progress::Progress;
@@ -38,7 +39,7 @@ pub struct Bench {
 
 #[derive(Subcommand)]
 enum What {
-    /// Cost and cycles with all rules, and with each group of rules left out
+    /// Cost, cycles and spellings lost with all rules, and with each group of rules left out
     Ablation(On),
     /// Seconds, memory and size of saturation and extraction; how often 1, 12 and 24 layers are saturated
     Egraph(On),
@@ -127,6 +128,8 @@ struct Row {
     without: Option<&'static str>,
     /// Of the extracted terms, over all regions.
     cost: Option<u64>,
+    /// Spellings that do not reach their function's program.
+    lost: usize,
     /// Cycles of the program that the checker accepted, or why there is none, in a line.
     cycles: Result<u64, String>,
 }
@@ -134,13 +137,23 @@ struct Row {
 fn ablation(on: &On, machine: &Machine) -> Result<String, Failure> {
     let prepared = on.prepare(&on.model, on.seq_len, machine)?;
     let mut progress = Progress::new("ablation");
-    let mut rows = Vec::new();
+    let (mut rows, mut spellings) = (Vec::new(), 0);
     for without in [None]
         .into_iter()
         .chain(rules::groups().into_iter().map(Some))
     {
         progress.step(without.unwrap_or("all rules"));
-        rows.push(row(&prepared, without, machine));
+        let mut settings = prepared.settings.clone();
+        settings.without.extend(without);
+        let (count, lost) = lost(machine, &whole(&prepared.settings), &whole(&settings))?;
+        spellings = count;
+        let (cost, cycles) = costs(&prepared, &settings, machine);
+        rows.push(Row {
+            without,
+            cost,
+            lost,
+            cycles,
+        });
     }
     drop(progress);
     if on.json {
@@ -148,15 +161,21 @@ fn ablation(on: &On, machine: &Machine) -> Result<String, Failure> {
             json!({
                 "without": row.without,
                 "cost": row.cost,
+                "spellings_lost": row.lost,
                 "cycles": row.cycles.as_ref().ok(),
                 "refused": row.cycles.as_ref().err(),
             })
         };
         let rows: Vec<Value> = rows.iter().map(row).collect();
-        return Ok(on.report(prepared.seq_len, machine, json!({ "rows": rows })));
+        return Ok(on.report(
+            prepared.seq_len,
+            machine,
+            json!({ "spellings": spellings, "rows": rows }),
+        ));
     }
     let title = on.title(prepared.seq_len, machine);
-    let mut out = format!("{title}\n\nwithout               cost    cycles\n");
+    let mut out =
+        format!("{title}; {spellings} spellings\n\nwithout               cost  lost    cycles\n");
     for row in &rows {
         let cost = row.cost.map_or("-".to_string(), |cost| cost.to_string());
         let cycles = match &row.cycles {
@@ -165,50 +184,49 @@ fn ablation(on: &On, machine: &Machine) -> Result<String, Failure> {
         };
         let _ = writeln!(
             out,
-            "{:<16} {cost:>9} {cycles}",
-            row.without.unwrap_or("nothing")
+            "{:<16} {cost:>9} {:>5} {cycles}",
+            row.without.unwrap_or("nothing"),
+            row.lost
         );
     }
     Ok(out)
 }
 
-fn row(prepared: &Prepared, without: Option<&'static str>, machine: &Machine) -> Row {
-    let mut settings = prepared.settings.clone();
-    settings.without.extend(without);
-    match fuse(&prepared.module, machine, &settings, prepared.room) {
-        Ok((untiled, statistics)) => Row {
-            without,
-            cost: Some(cost(&statistics)),
-            cycles: cycles(&untiled, machine).map_err(|why| line(&why)),
-        },
-        Err(why) => Row {
-            without,
-            cost: None,
-            cycles: Err(why.message),
-        },
+/// The same without what is said about one module: fuel and choices.
+fn whole(settings: &Settings) -> Settings {
+    Settings {
+        fuel: None,
+        choose: Vec::new(),
+        ..settings.clone()
     }
 }
 
-/// The first line of what is wrong.
-fn line(error: &Error) -> String {
-    match error {
-        Error::Diagnostics(all) => all.first().map_or(String::new(), |d| d.message.clone()),
-        Error::Message(message) => message.lines().next().unwrap_or_default().to_string(),
+/// What these settings cost.
+fn costs(
+    prepared: &Prepared,
+    settings: &Settings,
+    machine: &Machine,
+) -> (Option<u64>, Result<u64, String>) {
+    match fuse(&prepared.module, machine, settings, prepared.room) {
+        Ok((untiled, statistics)) => {
+            let cycles = cycles(&untiled, machine).map_err(|why| why.line());
+            (Some(cost(&statistics)), cycles)
+        }
+        Err(why) => (None, Err(why.message)),
     }
 }
 
 /// Of the extracted terms, over all instances.
 fn cost(statistics: &[Statistics]) -> u64 {
-    statistics.iter().map(|s| s.cost * s.instances as u64).sum()
+    let cycles = |s: &Statistics| s.cost.total() * s.instances as u64;
+    statistics.iter().map(cycles).sum()
 }
 
 /// Cycles of the program, which the checker accepts.
 fn cycles(untiled: &Module, machine: &Machine) -> Result<u64, Error> {
     let stream = tile(untiled, machine)?;
-    let tsp = codegen::lower(&stream, machine).map_err(|e| e.to_string())?;
-    let program = codegen::emit(&tsp, machine).map_err(|e| e.to_string())?;
-    let report = compiler::checked(&program, machine)?;
-    let cycles = report.cycles;
+    let made = scheduled(&stream, machine, &mut Silent, &mut Vec::new())?;
+    let cycles = made.report.cycles;
     Ok(cycles.ok_or_else(|| "the checker counted no cycles".to_string())?)
 }
 
@@ -286,7 +304,9 @@ impl Taken {
                 "nodes": s.nodes,
                 "classes": s.classes,
                 "stop": s.stop,
-                "cost": s.cost,
+                "cost": s.cost.total(),
+                "units": units(&s.cost),
+                "extraction": gap(&s.gap),
                 "seconds": region.time.as_secs_f64(),
             })
         });
@@ -311,19 +331,22 @@ impl Taken {
 
     fn text(&self) -> String {
         let mut out = String::from(
-            "distinct region, by its last value           instances rounds e-nodes classes    cost      ms  stop\n",
+            "distinct region, by its last value           instances rounds e-nodes classes    cost  greedy   bound   steps      ms  stop\n",
         );
         for region in &self.distinct {
             let s = &region.statistics;
             let _ = writeln!(
                 out,
-                "{:<44} {:>9} {:>6} {:>7} {:>7} {:>7} {:>7.1}  {}",
+                "{:<44} {:>9} {:>6} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7.1}  {}",
                 region.place,
                 s.instances,
                 s.iterations,
                 s.nodes,
                 s.classes,
-                s.cost,
+                s.cost.total(),
+                s.gap.greedy,
+                s.gap.bound,
+                s.gap.steps,
                 region.time.as_secs_f64() * 1e3,
                 s.stop
             );

@@ -155,7 +155,7 @@ impl Search<'_> {
         let mut cycles = 0;
         for distinct in &explained.distinct {
             match &distinct.solved {
-                Ok(solved) => cycles += solved.term.cost * distinct.instances.len() as u64,
+                Ok(solved) => cycles += solved.term.cost.total() * distinct.instances.len() as u64,
                 Err(why) => return Ok((Verdict::Unknown, why.clone())),
             }
         }

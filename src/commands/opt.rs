@@ -13,7 +13,7 @@ use crate::files;
 use crate::ir::stage::{Stream, Tsp};
 use crate::ir::{ConstPool, Diagnostic, Module, Place, text, verify};
 use crate::machine::Machine;
-use crate::passes::egraph::PASS;
+use crate::passes::egraph::{PASS, configure};
 use crate::passes::{Context, Pipeline, Precision};
 use crate::program::listing;
 
@@ -106,7 +106,8 @@ pub fn opt(args: &Opt, machine: &Machine) -> Result<(), Failure> {
             && let Some((before, options)) = pipeline.before(PASS.name)
         {
             let taken = before.run(module.clone(), &context, &mut |_, _| {})?;
-            args.told.tell(&taken.module, machine, options)?;
+            let (settings, _) = configure(machine, options).map_err(|d| vec![d])?;
+            args.told.tell(&taken.module, machine, &settings)?;
         }
         match run(args, &pipeline, module, &context) {
             Ok(module) => modules.push(module),

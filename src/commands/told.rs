@@ -8,9 +8,8 @@ use crate::cli::Failure;
 use crate::files;
 use crate::ir::Module;
 use crate::machine::Machine;
-use crate::passes::Options;
-use crate::passes::egraph::configure;
 use crate::passes::egraph::explain::{Explained, dump, explain, remarks, text};
+use crate::passes::egraph::saturate::Settings;
 
 /// What is told.
 #[derive(Args)]
@@ -32,15 +31,14 @@ impl Told {
         self.remarks.is_some() || self.stats || self.dump_egraph.is_some()
     }
 
-    /// Tells what the pass does with these options to a module.
+    /// Tells what the pass does with these settings to a module.
     pub fn tell(
         &self,
         module: &Module,
         machine: &Machine,
-        options: &Options,
+        settings: &Settings,
     ) -> Result<(), Failure> {
-        let (settings, _) = configure(machine, options).map_err(|d| vec![d])?;
-        let explained = explain(module, machine, &settings).map_err(|d| vec![d])?;
+        let explained = explain(module, machine, settings).map_err(|d| vec![d])?;
         if self.stats {
             eprint!("{}", text(&explained, false));
         }

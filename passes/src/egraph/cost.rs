@@ -1,6 +1,10 @@
-//! What a node costs, in cycles of the whole chip: the work on its unit divided by the units, and a trip through the
-//! MXM where the chain breaks. All numbers come from the machine file; a node that the chip does not have costs
-//! nothing that can be paid.
+//! What a node costs, in cycles of the whole chip by unit: the work on a unit divided by the units that there are, and
+//! a trip through the MXM where the chain breaks. All numbers come from the machine file; a node that the chip does
+//! not have costs nothing that can be paid.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::Add;
 
 use egg::{Id, Language};
 use tspc_ir::{Elem, Type};
@@ -11,6 +15,88 @@ use super::decode::terms::maximum_tree;
 use super::facts::{Facts, Graph, count};
 use super::language::{Node, Scalar};
 
+/// Cycles by unit. The SXM has no part: no form uses it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cycles {
+    /// The planes multiply.
+    pub mxm: u64,
+    /// The ALUs work.
+    pub vxm: u64,
+    /// Memory fills the outward streams with what passes take: rows and what is installed.
+    pub mem: u64,
+    /// Nobody works: a value is on its way.
+    pub latency: u64,
+}
+
+/// What costs are compared by: cycles that nothing hides, then traffic.
+pub type Rank = (u64, u64);
+
+impl Cycles {
+    /// Cycles that nothing hides. A sum, not the busiest unit: within a region each operation waits for the one
+    /// before it, so that units take turns, and a sum of nodes is what extraction can bound. Reading goes on beside
+    /// all of it and does not count.
+    pub fn total(&self) -> u64 {
+        let all = [self.mxm, self.vxm, self.latency];
+        all.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// The order of costs: of two that take as long, the one that moves less.
+    pub fn rank(&self) -> Rank {
+        (self.total(), self.mem)
+    }
+
+    /// The parts with their names.
+    pub fn parts(&self) -> [(&'static str, u64); 4] {
+        let Cycles {
+            mxm,
+            vxm,
+            mem,
+            latency,
+        } = *self;
+        [
+            ("MXM", mxm),
+            ("VXM", vxm),
+            ("latency", latency),
+            ("MEM", mem),
+        ]
+    }
+
+    fn each(self, other: Cycles, of: fn(u64, u64) -> u64) -> Cycles {
+        Cycles {
+            mxm: of(self.mxm, other.mxm),
+            vxm: of(self.vxm, other.vxm),
+            mem: of(self.mem, other.mem),
+            latency: of(self.latency, other.latency),
+        }
+    }
+}
+
+impl Add for Cycles {
+    type Output = Cycles;
+    fn add(self, other: Cycles) -> Cycles {
+        self.each(other, u64::saturating_add)
+    }
+}
+
+impl Sum for Cycles {
+    fn sum<I: Iterator<Item = Cycles>>(all: I) -> Cycles {
+        all.fold(Cycles::default(), Cycles::add)
+    }
+}
+
+/// The total, and the parts that it has.
+impl fmt::Display for Cycles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cycles", self.total())?;
+        let parts = self.parts().into_iter().filter(|(_, n)| *n > 0);
+        let parts: Vec<String> = parts.map(|(unit, n)| format!("{unit} {n}")).collect();
+        match parts.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", parts.join(", ")),
+        }
+    }
+}
+
 /// Sizes, throughputs and latencies.
 #[derive(Clone, Debug)]
 pub struct Cost {
@@ -18,7 +104,9 @@ pub struct Cost {
     k_f16: u64,
     planes: u64,
     alus: u64,
-    /// Of a value to memory.
+    /// Outward, in both hemispheres.
+    streams: u64,
+    /// From an operand's read to its result in memory, over the MXM and once over the VXM.
     trip: u64,
 }
 
@@ -38,11 +126,12 @@ impl Cost {
             planes: u64::from(2 * machine.mxm_planes),
             alus: u64::from(machine.vxm_alus),
             trip: trip(machine),
+            streams: u64::from(2 * machine.streams_per_direction),
         }
     }
 
     /// Cycles of a node; `None`: the chip has no such operation.
-    pub fn of(&self, graph: &Graph, node: &Node) -> Option<u64> {
+    pub fn of(&self, graph: &Graph, node: &Node) -> Option<Cycles> {
         match graph.analysis.is_replaced(node) {
             true => None,
             false => self.of_form(graph, node),
@@ -50,12 +139,12 @@ impl Cost {
     }
 
     /// The same, also of a node that has another in its place.
-    pub fn of_form(&self, graph: &Graph, node: &Node) -> Option<u64> {
+    pub fn of_form(&self, graph: &Graph, node: &Node) -> Option<Cycles> {
         let facts = |id: &Id| &graph[*id].data;
         // What is constant is computed by the compiler.
         let children = node.children();
         if children.iter().all(|id| facts(id).constant) {
-            return Some(0);
+            return Some(Cycles::default());
         }
         // The widest operand has the shape of the result.
         let alu = |operands: &[Id], operations: u64| {
@@ -65,8 +154,8 @@ impl Cost {
                 .map(|ty| self.vxm(ty, operations))
         };
         match node {
-            Node::Count(_) | Node::Scalar(_) | Node::Leaf(_) => Some(0),
-            Node::Heads(_) | Node::Merge(_) => Some(0),
+            Node::Count(_) | Node::Scalar(_) | Node::Leaf(_) => Some(Cycles::default()),
+            Node::Heads(_) | Node::Merge(_) => Some(Cycles::default()),
             Node::Add(x) | Node::Sub(x) | Node::Mul(x) | Node::Max(x) | Node::Min(x) => alu(x, 1),
             Node::Neg(x) | Node::Exp(x) | Node::Tanh(x) | Node::Rsqrt(x) => alu(x, 1),
             Node::CastF16(x) | Node::CastF32(x) => alu(x, 1),
@@ -75,8 +164,8 @@ impl Cost {
                 let shifted = facts(o).scalar != Some(Scalar::from(0.0));
                 alu(&[*x], 2 + u64::from(shifted))
             }
-            Node::Pass([x, w]) => Some(self.pass(&facts(x).ty, rows(&facts(w).ty)) + self.trip),
-            Node::LaneSum([x]) => Some(self.pass(&facts(x).ty, 1) + self.trip),
+            Node::Pass([x, w]) => Some(self.pass(&facts(x).ty, rows(&facts(w).ty))),
+            Node::LaneSum([x]) => Some(self.pass(&facts(x).ty, 1)),
             Node::Moment([x, _, n]) => {
                 // Tiles are added up; then each byte passes ones, and a chain puts the sums together.
                 let power = count(graph, *n).ok()?;
@@ -86,14 +175,23 @@ impl Cost {
                     elem: Elem::I8,
                     ..ty.clone()
                 };
-                let chains = self.vxm(ty, power as u64) + self.vxm(&tile, 2 + 2 * bytes);
-                Some(chains + bytes * self.pass(&tile, 1) + self.trip)
+                let pass = self.pass(&tile, 1);
+                let passes = Cycles {
+                    mxm: bytes * pass.mxm,
+                    mem: bytes * pass.mem,
+                    ..pass
+                };
+                Some(self.vxm(ty, power as u64) + self.vxm(&tile, 2 + 2 * bytes) + passes)
             }
             // A tree: as many operations as there are rows, a trip to memory per level.
             Node::MaxRows([x]) => {
                 let ty = &facts(x).ty;
                 let (levels, _) = maximum_tree(rows(ty) as usize);
-                Some(self.vxm(ty, 1) + u64::from(levels) * self.trip)
+                Some(Cycles {
+                    mem: self.read(vectors(ty, self.lanes), ty.elem),
+                    latency: u64::from(levels) * self.trip,
+                    ..self.vxm(ty, 1)
+                })
             }
             Node::Transpose([x]) => self.transpose(facts(x)),
             Node::Matmul(_)
@@ -117,34 +215,49 @@ impl Cost {
         }
     }
 
-    fn vxm(&self, ty: &Type, operations: u64) -> u64 {
-        (vectors(ty, self.lanes) * operations).div_ceil(self.alus)
+    fn vxm(&self, ty: &Type, operations: u64) -> Cycles {
+        Cycles {
+            vxm: (vectors(ty, self.lanes) * operations).div_ceil(self.alus),
+            ..Cycles::default()
+        }
     }
 
-    /// A pass of `x` through `columns` columns.
-    fn pass(&self, x: &Type, columns: u64) -> u64 {
+    /// A pass of `x` through `columns` columns, and the way there and back.
+    fn pass(&self, x: &Type, columns: u64) -> Cycles {
         let batches: u64 = x.lead(2).iter().map(|&d| d as u64).product();
         // An fp16 unit takes 160 lanes a cycle and holds two planes (machine.md, MXM).
         let (k, planes) = match x.elem {
             Elem::F16 => (self.k_f16, self.planes / 2),
             _ => (self.lanes, self.planes),
         };
-        let tiles = columns.div_ceil(self.lanes) * (x.last() as u64).div_ceil(k);
-        (batches * rows(x) * tiles).div_ceil(planes)
+        let k_tiles = (x.last() as u64).div_ceil(k);
+        let tiles = columns.div_ceil(self.lanes) * k_tiles;
+        // Planes beside each other take the same rows; what is installed is a vector for each column of a K tile.
+        let read = batches * k_tiles * (rows(x) + columns);
+        Cycles {
+            mxm: (batches * rows(x) * tiles).div_ceil(planes),
+            mem: self.read(read, x.elem),
+            latency: self.trip,
+            vxm: 0,
+        }
     }
 
-    fn transpose(&self, x: &Facts) -> Option<u64> {
+    /// Cycles in which this many vectors leave memory.
+    fn read(&self, vectors: u64, elem: Elem) -> u64 {
+        (vectors * elem.bytes() as u64).div_ceil(self.streams)
+    }
+
+    fn transpose(&self, x: &Facts) -> Option<Cycles> {
         let vector = x.ty.rank() < 2 || x.ty.last() == 1 || rows(&x.ty) == 1;
         if x.input && vector {
-            return Some(0);
+            return Some(Cycles::default());
         }
         // The MXM transposes by a pass of the identity; it is exact in the types that it multiplies.
         let swapped = Type {
             shape: [x.ty.lead(2), &[x.ty.last(), x.ty.last()]].concat(),
             ..x.ty.clone()
         };
-        matches!(x.ty.elem, Elem::I8 | Elem::F16)
-            .then(|| self.pass(&swapped, rows(&x.ty)) + self.trip)
+        matches!(x.ty.elem, Elem::I8 | Elem::F16).then(|| self.pass(&swapped, rows(&x.ty)))
     }
 }
 
@@ -169,10 +282,14 @@ mod tests {
     /// 12 + 9 + 5 cycles on the way, 13 + 40 in the MXM.
     const TRIP: u64 = 79;
 
-    fn cost(leaves: &str, term: &str) -> Option<u64> {
+    fn cycles(leaves: &str, term: &str) -> Option<Cycles> {
         let (graph, [root]) = graph(leaves, [term]);
         let node = graph[root].iter().next().unwrap();
         Cost::new(&Machine::tsp_v1()).of(&graph, node)
+    }
+
+    fn cost(leaves: &str, term: &str) -> Option<u64> {
+        cycles(leaves, term).map(|c| c.total())
     }
 
     #[test]
@@ -207,6 +324,30 @@ mod tests {
         ] {
             assert_eq!(cost(leaves, term), Some(cycles + TRIP), "{term}");
         }
+    }
+
+    #[test]
+    fn parts_are_named_and_traffic_only_breaks_ties() {
+        let leaves = "i8 128x768, i8 768x768, f32 100x320";
+        let pass = cycles(leaves, "(pass v0 v1)").unwrap();
+        let of = Cycles {
+            mxm: 288,
+            vxm: 0,
+            mem: 3 * (128 + 768) / 64,
+            latency: TRIP,
+        };
+        assert_eq!(pass, of);
+        let text = "367 cycles (MXM 288, latency 79, MEM 42)";
+        assert_eq!(pass.to_string(), text);
+        assert_eq!(Cycles::default().to_string(), "0 cycles");
+        let tree = cycles(leaves, "(max-rows v2)").unwrap();
+        assert_eq!((tree.mxm, tree.vxm, tree.mem), (0, 7, 7));
+        let less = Cycles { mem: 41, ..pass };
+        assert!(less.rank() < pass.rank() && less.total() == pass.total());
+        let longer = Cycles { vxm: 1, ..less };
+        assert!(longer.rank() > pass.rank());
+        let both = [pass, tree].into_iter().sum::<Cycles>();
+        assert_eq!(both.total(), pass.total() + tree.total());
     }
 
     #[test]

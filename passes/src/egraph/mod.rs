@@ -16,6 +16,7 @@ pub mod region;
 pub mod rules;
 pub mod saturate;
 pub mod scheduler;
+pub mod spellings;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use tspc_machine::Machine;
 use crate::pass::{Context, OptionDef, Options, PassDef};
 use crate::tile;
 
-use cost::Cost;
+use cost::{Cost, Cycles};
 use decode::pipelines::Room;
 use decode::plan::{NodeId, Plan};
 use decode::terms::{Bound, Decoder, Grid, Instance};
@@ -36,7 +37,10 @@ use facts::Role;
 use language::Node;
 use region::{Encoded, Encoder, cut};
 use rules::Class;
-use saturate::{Settings, Solved, Statistics, solve};
+use saturate::{Settings, Solved, Statistics, saturate, solve};
+
+/// Terms of a region that can be told apart, at most: more would only cost memory.
+pub const CANDIDATES: usize = 64;
 
 /// The pass.
 pub const PASS: PassDef = PassDef {
@@ -65,6 +69,10 @@ pub const PASS: PassDef = PassDef {
         OptionDef {
             name: "fuel",
             sentence: "Rewrites to apply in the whole module, in order, then stop; all by default.",
+        },
+        OptionDef {
+            name: "choose",
+            sentence: "For each distinct region, in order and joined by +, how many cheaper terms to pass over; 0 by default.",
         },
         OptionDef {
             name: "operations",
@@ -103,15 +111,31 @@ pub fn configure(machine: &Machine, options: &Options) -> Result<(Settings, Room
         Some(text) => rules::parse_groups(text).map_err(|why| named("without", why))?,
         None => default.without.clone(),
     };
+    let choose = match options.get("choose") {
+        Some(text) => parse_choice(text).map_err(|why| named("choose", why))?,
+        None => default.choose.clone(),
+    };
     let settings = Settings {
         iterations: number("iterations", 1)?.unwrap_or(default.iterations),
         nodes: number("nodes", 1)?.unwrap_or(default.nodes),
         fuel: number("fuel", 0)?,
         classes,
         without,
+        choose,
     };
     let operations = number("operations", 1)?.unwrap_or(room.operations);
     Ok((settings, Room { operations, ..room }))
+}
+
+/// Numbers joined by +.
+fn parse_choice(text: &str) -> Result<Vec<usize>, String> {
+    let number = |word: &str| match word.parse::<usize>() {
+        Ok(n) if n < CANDIDATES => Ok(n),
+        _ => Err(format!(
+            "{word:?} should be a whole number below {CANDIDATES}"
+        )),
+    };
+    text.split('+').map(number).collect()
 }
 
 /// A region of a module.
@@ -178,6 +202,31 @@ pub fn fuse(
     let module = decoded(source, machine, &parts, &solved, room)?.1;
     let statistics = solved.into_iter().map(|s| s.statistics).collect();
     Ok((module, statistics))
+}
+
+/// Per distinct region of a module, what its cheapest terms cost, at most `count` of them; the first is what the pass
+/// takes by default.
+pub fn candidates(
+    source: &Module,
+    machine: &Machine,
+    settings: &Settings,
+    count: usize,
+) -> Result<Vec<Vec<Cycles>>, Diagnostic> {
+    let rules: Vec<_> = rules::all().collect();
+    let cost = Cost::new(machine);
+    let mut settings = settings.clone();
+    let mut found: Vec<Vec<Cycles>> = Vec::new();
+    for part in parts(source)? {
+        if part.which < found.len() {
+            continue;
+        }
+        let refuse = |why| part.refuse(source, why);
+        let saturated = saturate(&part.encoded, &rules, &settings, false).map_err(refuse)?;
+        let best = saturate::candidates(&part.encoded, &saturated, &cost, count).map_err(refuse)?;
+        settings.spend(saturated.log.applied.len());
+        found.push(best.terms.iter().map(|term| term.cost).collect());
+    }
+    Ok(found)
 }
 
 /// Decodes the regions and writes the module. Moments add up equal tiles, unless something else decides the tiles of

@@ -2,12 +2,14 @@
 //!
 //! Limits are iterations and nodes, never a clock, so that every machine finds the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use egg::{Id, Runner, StopReason};
+use tspc_ir::Value;
 
-use super::cost::Cost;
-use super::extract::{Term, extract};
+use super::cost::{Cost, Cycles};
+use super::extract::{Extracted, Gap, Term, extract_best, with_form};
 use super::facts::{Facts, Graph, Region};
 use super::language::Node;
 use super::region::Encoded;
@@ -27,6 +29,8 @@ pub struct Settings {
     pub without: Vec<&'static str>,
     /// Rewrites that may be applied in the whole module, in order; `None`: all.
     pub fuel: Option<usize>,
+    /// Per distinct region, in order, how many cheaper terms to pass over; 0 where nothing is said.
+    pub choose: Vec<usize>,
 }
 
 impl Default for Settings {
@@ -37,6 +41,7 @@ impl Default for Settings {
             classes: Class::allowed(&Class::DEFAULT),
             without: Vec::new(),
             fuel: None,
+            choose: Vec::new(),
         }
     }
 }
@@ -47,9 +52,10 @@ impl Settings {
         self.classes.contains(&rule.class) && !self.without.contains(&rule.group)
     }
 
-    /// Takes the fuel of rewrites that were applied.
+    /// Goes on to the next distinct region: takes the fuel of rewrites that were applied, and the region's choice.
     pub fn spend(&mut self, rewrites: usize) {
         self.fuel = self.fuel.map(|fuel| fuel.saturating_sub(rewrites));
+        self.choose = self.choose.split_off(self.choose.len().min(1));
     }
 }
 
@@ -72,8 +78,10 @@ pub struct Statistics {
     pub applied: Vec<(&'static str, usize)>,
     /// Matches of each rule that matched, over all rounds; most of them say again what is known.
     pub matched: Vec<(&'static str, usize)>,
-    /// Cost of the extracted term, in cycles.
-    pub cost: u64,
+    /// Cost of the extracted term.
+    pub cost: Cycles,
+    /// How well the cheapest term was chosen.
+    pub gap: Gap,
 }
 
 impl Statistics {
@@ -171,7 +179,25 @@ pub fn solve(
     cost: &Cost,
     settings: &Settings,
 ) -> Result<Solved, String> {
-    choose(encoded, &saturate(encoded, rules, settings, false)?, cost)
+    let saturated = saturate(encoded, rules, settings, false)?;
+    choose(encoded, &saturated, cost, settings)
+}
+
+/// The cheapest terms, at most `count`. The error is a sentence.
+pub fn candidates(
+    encoded: &Encoded,
+    saturated: &Saturated,
+    cost: &Cost,
+    count: usize,
+) -> Result<Extracted, String> {
+    let graph = &saturated.runner.egraph;
+    let root = |(_, id): &(Value, Id)| saturated.ids[usize::from(*id)];
+    let roots: Vec<Id> = encoded.roots.iter().map(root).collect();
+    let price = |_: Id, node: &Node| cost.of(graph, node);
+    extract_best(graph, &price, &roots, count).map_err(|root| {
+        let first = formless(encoded, saturated, &with_form(graph, &price));
+        format!("class {root} has no form on the chip; the first without one is `{first}`")
+    })
 }
 
 /// Extracts. The error is a sentence.
@@ -179,7 +205,17 @@ pub fn choose(
     encoded: &Encoded,
     saturated: &Saturated<'static>,
     cost: &Cost,
+    settings: &Settings,
 ) -> Result<Solved, String> {
+    let nth = settings.choose.first().copied().unwrap_or(0);
+    let Extracted { mut terms, gap } = candidates(encoded, saturated, cost, nth + 1)?;
+    if nth >= terms.len() {
+        return Err(format!(
+            "option choose wants the term after {nth} cheaper ones, but there are only {}",
+            terms.len()
+        ));
+    }
+    let term = terms.swap_remove(nth);
     let Saturated {
         runner,
         ids,
@@ -187,17 +223,6 @@ pub fn choose(
         log,
     } = saturated;
     let graph = &runner.egraph;
-    let roots: Vec<Id> = encoded
-        .roots
-        .iter()
-        .map(|(_, id)| ids[usize::from(*id)])
-        .collect();
-    let term = extract(graph, cost, &roots).map_err(|root| {
-        let at = |node: usize| graph.find(ids[node]);
-        let missing = (0..ids.len()).find(|&n| extract(graph, cost, &[at(n)]).is_err());
-        let node = missing.map_or(String::new(), |n| encoded.term.as_ref()[n].to_string());
-        format!("class {root} has no form on the chip; the first without one is `{node}`")
-    })?;
     let facts = term
         .classes
         .iter()
@@ -219,6 +244,7 @@ pub fn choose(
         applied: per_rule(&|rule| log.applied.iter().filter(|(r, _)| *r == rule).count()),
         matched: per_rule(&|rule| log.matched.get(&rule).copied().unwrap_or(0)),
         cost: term.cost,
+        gap,
     };
     Ok(Solved {
         term,
@@ -226,6 +252,26 @@ pub fn choose(
         origins,
         statistics,
     })
+}
+
+/// What stands in the way of a term: the first operation on the way down from a root over values without a form, none
+/// of whose own operands lacks one. What a fusion takes the place of is not on that way.
+fn formless(encoded: &Encoded, saturated: &Saturated, known: &BTreeSet<Id>) -> String {
+    let graph = &saturated.runner.egraph;
+    let term = encoded.term.as_ref();
+    let lacks = |node: &usize| !known.contains(&graph.find(saturated.ids[*node]));
+    let below = |node: usize| {
+        let children = egg::Language::children(&term[node]).iter();
+        children.map(|&c| usize::from(c)).filter(lacks)
+    };
+    let roots = encoded.roots.iter().map(|(_, id)| usize::from(*id));
+    let mut reached: BTreeSet<usize> = roots.filter(lacks).collect();
+    let mut todo: Vec<usize> = reached.iter().copied().collect();
+    while let Some(node) = todo.pop() {
+        todo.extend(below(node).filter(|&n| reached.insert(n)));
+    }
+    let first = reached.iter().find(|&&node| below(node).next().is_none());
+    first.map_or(String::new(), |&node| term[node].to_string())
 }
 
 /// Nodes of a class that was encoded come from there; the others from the node that they are for.

@@ -12,6 +12,7 @@ use tspc_machine::Machine;
 
 use super::{Distinct, Explained, explain};
 use crate::egraph::Part;
+use crate::egraph::cost::Cycles;
 use crate::egraph::extract::{Term, extract_with};
 use crate::egraph::facts::Role;
 use crate::egraph::language::{Leaf, Node};
@@ -139,7 +140,7 @@ pub fn outputs(explained: &Explained, inputs: &Arrays) -> Result<Vec<(String, Ar
 }
 
 /// Cycles, and far above them how far a node is from the chip.
-fn price(explained: &Explained, distinct: &Distinct, node: &Node) -> u64 {
+fn price(explained: &Explained, distinct: &Distinct, node: &Node) -> Cycles {
     const FAR: u64 = 1 << 40;
     let graph = distinct.graph();
     let replaced = match graph.analysis.is_replaced(node) {
@@ -151,8 +152,12 @@ fn price(explained: &Explained, distinct: &Distinct, node: &Node) -> u64 {
         Node::GeluTanh(_) | Node::GeluSigmoid(_) | Node::LayerNorm(_) | Node::Softmax(_) => 1,
         _ => 3,
     };
+    let waiting = |latency: u64| Cycles {
+        latency,
+        ..Cycles::default()
+    };
     let cycles = explained.cost.of_form(graph, node);
-    cycles.unwrap_or(steps * FAR).saturating_add(replaced)
+    cycles.unwrap_or(waiting(steps * FAR)) + waiting(replaced)
 }
 
 fn leaves(

@@ -17,7 +17,7 @@ pub fn json(explained: &Explained, distinct: &Distinct) -> out::EGraph {
         let id = out::ClassId::from(class.id.to_string());
         for (i, node) in class.iter().enumerate() {
             let cost = explained.cost.of(graph, node);
-            let cost = cost.map_or(LACKING, |c| c as f64);
+            let cost = cost.map_or(LACKING, |c| c.total() as f64);
             let node = out::Node {
                 op: word(node),
                 children: node

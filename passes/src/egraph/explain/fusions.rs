@@ -9,6 +9,7 @@ use egg::{FlatTerm, Id, Language, RecExpr};
 use tspc_ir::Value;
 
 use super::{Distinct, Explained, word};
+use crate::egraph::cost::Cycles;
 use crate::egraph::facts::Graph;
 use crate::egraph::language::Node;
 use crate::egraph::rules;
@@ -19,8 +20,8 @@ use crate::egraph::saturate::{Solved, saturate};
 pub struct Side {
     /// Its operations, last first.
     pub operations: Vec<String>,
-    /// What those cost that the chip has, in cycles.
-    pub cycles: u64,
+    /// What those cost that the chip has.
+    pub cycles: Cycles,
     /// Those that the chip has no form of.
     pub lacking: Vec<String>,
 }
@@ -116,7 +117,7 @@ impl Explained<'_> {
         for node in nodes {
             side.operations.push(word(node));
             match self.cost.of_form(distinct.graph(), node) {
-                Some(cycles) => side.cycles = side.cycles.saturating_add(cycles),
+                Some(cycles) => side.cycles = side.cycles + cycles,
                 None if side.lacking.contains(&word(node)) => {}
                 None => side.lacking.push(word(node)),
             }

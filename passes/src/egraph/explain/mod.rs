@@ -13,7 +13,7 @@ mod remarks;
 mod why_not;
 
 pub use fusions::{Fusion, Side};
-pub use remarks::{remarks, text};
+pub use remarks::{gap, remarks, text, units};
 pub use why_not::{Answer, why_not};
 
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ pub fn explain<'m>(
         }
         let saturated = saturate(&part.encoded, &rules, &settings, false)
             .map_err(|why| part.refuse(source, why))?;
-        let solved = choose(&part.encoded, &saturated, &cost);
+        let solved = choose(&part.encoded, &saturated, &cost, &settings);
         let used = settings.clone();
         settings.spend(saturated.log.applied.len());
         distinct.push(Distinct {

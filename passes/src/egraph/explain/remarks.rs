@@ -5,6 +5,9 @@ use std::fmt::Write;
 use serde_json::{Value as Json, json};
 
 use super::{Distinct, Explained, Fusion, Side};
+use crate::egraph::cost::Cycles;
+use crate::egraph::extract::Gap;
+use crate::egraph::saturate::Statistics;
 
 /// One JSON object for each line: regions, their rules, fusions, and what limits held back.
 pub fn remarks(explained: &Explained) -> Vec<Json> {
@@ -38,7 +41,9 @@ fn of_region(explained: &Explained, region: usize, distinct: &Distinct) -> Vec<J
         "nodes": graph.total_number_of_nodes(),
         "classes": graph.number_of_classes(),
         "stop": stop,
-        "cycles": distinct.solved.as_ref().ok().map(|s| s.term.cost),
+        "cycles": distinct.solved.as_ref().ok().map(|s| s.term.cost.total()),
+        "units": distinct.solved.as_ref().ok().map(|s| units(&s.term.cost)),
+        "extraction": distinct.solved.as_ref().ok().map(|s| gap(&s.statistics.gap)),
         "rules": rules,
     })];
     if !saturated {
@@ -66,7 +71,14 @@ fn counts(distinct: &Distinct) -> Vec<(&'static str, usize, usize)> {
 fn of_fusion(explained: &Explained, fusion: &Fusion) -> Json {
     let values: Vec<String> = fusion.values.iter().map(ToString::to_string).collect();
     let at: Vec<String> = fusion.values.iter().map(|&v| place(explained, v)).collect();
-    let side = |side: &Side| json!({"operations": side.operations, "cycles": side.cycles, "without_form": side.lacking});
+    let side = |side: &Side| {
+        json!({
+            "operations": side.operations,
+            "cycles": side.cycles.total(),
+            "units": units(&side.cycles),
+            "without_form": side.lacking,
+        })
+    };
     json!({
         "remark": "fusion",
         "region": fusion.region,
@@ -76,6 +88,17 @@ fn of_fusion(explained: &Explained, fusion: &Fusion) -> Json {
         "before": side(&fusion.before),
         "after": side(&fusion.after),
     })
+}
+
+/// Cycles by the name of the unit.
+pub fn units(cycles: &Cycles) -> Json {
+    let parts = cycles.parts().map(|(unit, n)| (unit.to_string(), n.into()));
+    Json::Object(parts.into_iter().collect())
+}
+
+/// How well a term was chosen.
+pub fn gap(gap: &Gap) -> Json {
+    json!({"greedy": gap.greedy, "bound": gap.bound, "steps": gap.steps})
 }
 
 fn place(explained: &Explained, value: tspc_ir::Value) -> String {
@@ -110,7 +133,12 @@ pub fn text(explained: &Explained, fusions: bool) -> String {
             distinct.saturated.log.applied.len(),
         );
         let _ = match &distinct.solved {
-            Ok(solved) => writeln!(out, "  cost {} cycles", solved.term.cost),
+            Ok(solved) => writeln!(
+                out,
+                "  cost {}; {}",
+                solved.term.cost,
+                chosen(&solved.statistics)
+            ),
             Err(why) => writeln!(out, "  no program: {why}"),
         };
         if fusions {
@@ -127,6 +155,24 @@ pub fn text(explained: &Explained, fusions: bool) -> String {
     out
 }
 
+/// How the term was chosen, in words.
+fn chosen(statistics: &Statistics) -> String {
+    let (cost, gap) = (statistics.cost.total(), statistics.gap);
+    let greedy = match gap.greedy == cost {
+        true => "the greedy choice".to_string(),
+        false => format!("the greedy choice costs {}", gap.greedy),
+    };
+    let least = match gap.bound {
+        bound if bound == cost => "no term costs less".to_string(),
+        0 => "the e-graph is too large to look for less".to_string(),
+        bound => format!("no term costs less than {bound}"),
+    };
+    match gap.steps {
+        0 => format!("{greedy}, {least}"),
+        steps => format!("{greedy}, {least}: choices tried {steps}"),
+    }
+}
+
 fn and_more(instances: usize) -> String {
     match instances {
         1 => String::new(),
@@ -139,7 +185,7 @@ fn of_fusion_text(explained: &Explained, fusion: &Fusion, out: &mut String) {
     let at = first.map_or(String::new(), |&v| explained.describe(v));
     let _ = writeln!(out, "  {at}");
     let side = |side: &Side| match side.lacking.is_empty() {
-        true => format!("{} cycles", side.cycles),
+        true => side.cycles.to_string(),
         false => format!("no form on the chip ({})", side.lacking.join(", ")),
     };
     let rules = match fusion.rules.is_empty() {

@@ -14,7 +14,7 @@ use super::pipelines::Formed;
 use super::{Distinct, Explained, Fusion, per_lane, word};
 use crate::egraph::decode::pipelines::Room;
 use crate::egraph::decode::plan::{NodeId, What};
-use crate::egraph::extract::extract_with;
+use crate::egraph::extract::{extract_with, with_form};
 use crate::egraph::language::Node;
 use crate::egraph::saturate::Solved;
 use crate::egraph::{decoded, rules};
@@ -318,14 +318,13 @@ impl Seeker<'_, '_> {
         let chosen = solved.term.cost;
         let reason = match extract_with(graph, &price, &roots) {
             Ok(term) => format!(
-                "{how}, the region costs {} cycles; in the form chosen it costs {chosen}",
+                "{how}, the region costs {}; in the form chosen it costs {chosen}",
                 term.cost
             ),
             Err(_) => {
                 let mut nodes = encoded.term.as_ref().iter().enumerate();
-                let formless = |&(n, _): &(usize, &Node)| {
-                    extract_with(graph, &price, &[distinct.class(n)]).is_err()
-                };
+                let known = with_form(graph, &price);
+                let formless = |&(n, _): &(usize, &Node)| !known.contains(&distinct.class(n));
                 let first = nodes.find(formless).map(|(_, node)| word(node));
                 let first = first.unwrap_or_else(|| "what it needs".into());
                 format!("{how}, the region has no form: the chip lacks {first}")
