@@ -51,11 +51,9 @@ pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Re
             }
             let need = buffers[b].words;
             let place = placed.places[b].get();
-            // No access depends on the bank, so the other one will do where the first is full.
-            let found = [place.bank, 1 - place.bank].into_iter().find_map(|bank| {
-                let word = lowest(&live[usize::from(bank)], need, &words, buffers);
-                (word + need <= machine.mem_words_per_bank).then_some((bank, word))
-            });
+            let bank = place.bank;
+            let word = lowest(&live[usize::from(bank)], need, &words, buffers);
+            let found = (word + need <= machine.mem_words_per_bank).then_some((bank, word));
             let Some((bank, word)) = found else {
                 let held = live.each_ref().map(|bank| {
                     let words: u32 = bank.iter().map(|&l| buffers[l].words).sum();

@@ -5,6 +5,7 @@
 //! not know: the problem that the module was lowered from.
 
 mod facts;
+mod slices;
 mod uses;
 
 use tspc_ir as ir;
@@ -30,13 +31,21 @@ struct Dispatch {
     instr: Instr,
 }
 
+/// Iterations of an op that one instruction dispatches.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    site: Site,
+    first: u32,
+    count: u32,
+}
+
 /// A program under construction.
 struct Emitter<'a> {
     module: &'a ir::Module,
     /// In the order of the module.
     dispatches: Vec<Dispatch>,
-    /// Per op: its place in a queue.
-    sites: Vec<Option<Site>>,
+    /// Per op: its places in a queue, in the order of its iterations.
+    sites: Vec<Vec<Part>>,
     /// Per value: cycles between its vectors.
     intervals: Vec<i64>,
 }
@@ -47,7 +56,7 @@ pub fn emit(tsp: &ir::stage::Tsp, machine: &Machine) -> Result<Program, Refusal>
     let mut emitter = Emitter {
         module,
         dispatches: Vec::new(),
-        sites: vec![None; module.ops().count()],
+        sites: vec![Vec::new(); module.ops().count()],
         intervals: vec![1; module.values().count()],
     };
     let mut image = Vec::new();
@@ -125,33 +134,40 @@ impl Emitter<'_> {
         let mut next = [0i64; QUEUES];
         let mut order: Vec<&Dispatch> = self.dispatches.iter().collect();
         order.sort_by_key(|d| (d.queue, d.cycle));
-        for d in order {
-            let (queue, free) = (&mut queues[d.queue.index()], &mut next[d.queue.index()]);
-            let refuse = |message: String| Facts::new(self.module, d.op).refuse(message);
-            if d.cycle < *free {
-                let message = format!(
-                    "{} is busy until cycle {free}, needed at {}",
-                    d.queue, d.cycle
-                );
-                return Err(refuse(message));
-            }
-            wait(queue, d.cycle - *free);
-            self.sites[ir::Entity::index(d.op)] = Some(Site {
-                queue: d.queue,
-                index: queue.len() as u32,
-            });
-            queue.push(d.instr);
-            if d.count > 1 {
-                let fits = |n: i64| u16::try_from(n).ok();
-                let (n, interval) = (i64::from(d.count) - 1, d.interval);
-                let (Some(n), Some(d)) = (fits(n), fits(interval)) else {
-                    return Err(refuse(format!(
-                        "{n} repeats every {interval} cycles do not fit 16 bits"
-                    )));
+        for run in order.chunk_by(|a, b| a.queue == b.queue) {
+            for turn in slices::turns(run) {
+                let d = turn.dispatches[0];
+                let (queue, free) = (&mut queues[d.queue.index()], &mut next[d.queue.index()]);
+                let refuse = |message: String| Facts::new(self.module, d.op).refuse(message);
+                if turn.cycle < *free || turn.conflicts() {
+                    let message = format!("{} is busy in cycle {}", d.queue, turn.cycle);
+                    return Err(refuse(message));
+                }
+                wait(queue, turn.cycle - *free);
+                let site = Site {
+                    queue: d.queue,
+                    index: queue.len() as u32,
                 };
-                queue.push(Instr::Repeat { n, d });
+                for d in &turn.dispatches {
+                    self.sites[ir::Entity::index(d.op)].push(Part {
+                        site,
+                        first: turn.first(d),
+                        count: turn.count,
+                    });
+                }
+                queue.push(turn.instr());
+                if turn.count > 1 {
+                    let fits = |n: i64| u16::try_from(n).ok();
+                    let (n, interval) = (i64::from(turn.count) - 1, turn.interval);
+                    let (Some(n), Some(d)) = (fits(n), fits(interval)) else {
+                        return Err(refuse(format!(
+                            "{n} repeats every {interval} cycles do not fit 16 bits"
+                        )));
+                    };
+                    queue.push(Instr::Repeat { n, d });
+                }
+                *free = turn.end();
             }
-            *free = d.cycle + i64::from(d.count - 1) * d.interval + 1;
         }
         Ok(queues)
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tspc_ir as ir;
 use tspc_ir::{Entity, Opcode};
-use tspc_program::{Consumer, INSTALL_TIME, Site, Source, Use};
+use tspc_program::{Consumer, INSTALL_TIME, Source, Use};
 
 use super::facts::Facts;
-use super::{Emitter, Ports};
+use super::{Emitter, Part, Ports};
 use crate::Refusal;
 
 /// Records and the locations that they name.
@@ -29,7 +29,16 @@ struct Taken {
     slot: u8,
     first: u32,
     count: u32,
-    source: Source,
+    from: From,
+}
+
+/// Who made what the first of some iterations takes; how far on what the next one takes is.
+#[derive(Clone, Copy)]
+enum From {
+    /// An iteration of an op.
+    Op { maker: ir::Op, taken: Iterations },
+    /// A word that was there at cycle 0, or the clock.
+    Given(Source),
 }
 
 /// Iteration i takes iteration i.
@@ -44,17 +53,24 @@ impl Emitter<'_> {
             numbers: BTreeMap::new(),
         };
         for d in &self.dispatches {
-            let consumer = Consumer::Instr(self.site(d.op)?);
             let loc = records.location(self.module, d.op);
+            let parts = &self.sites[d.op.index()];
             for operand in self.operands(d.op, d.count)? {
-                records.uses.push(Use {
-                    consumer,
-                    slot: operand.slot,
-                    first: operand.first,
-                    count: operand.count,
-                    source: operand.source,
-                    loc,
-                });
+                for part in parts {
+                    let consumer = Consumer::Instr(part.site);
+                    let (first, end) = (
+                        operand.first.max(part.first),
+                        (operand.first + operand.count).min(part.first + part.count),
+                    );
+                    self.record(
+                        &mut records.uses,
+                        consumer,
+                        part.first,
+                        &operand,
+                        first..end,
+                        loc,
+                    )?;
+                }
             }
         }
         let mut runs = vec![0; outputs.0.len()];
@@ -68,21 +84,77 @@ impl Emitter<'_> {
             let entry = entry.ok_or_else(|| facts.refuse("is in no output"))?;
             let maker = facts.operand(0)?.op;
             let loc = records.location(self.module, maker);
-            records.uses.push(Use {
-                consumer: Consumer::Output {
-                    entry: entry as u32,
-                    run: runs[entry],
-                },
+            let consumer = Consumer::Output {
+                entry: entry as u32,
+                run: runs[entry],
+            };
+            let count = outputs.0[entry].rows;
+            let operand = Taken {
                 slot: 0,
                 first: 0,
-                count: outputs.0[entry].rows,
-                source: self.words(op, maker, ROWWISE)?,
-                loc,
-            });
+                count,
+                from: self.words(op, maker, ROWWISE)?,
+            };
+            self.record(&mut records.uses, consumer, 0, &operand, 0..count, loc)?;
             runs[entry] += 1;
         }
         records.uses.sort_by_key(|u| (u.consumer, u.slot, u.first));
         Ok((records.uses, records.locations))
+    }
+
+    /// Records for iterations of an op, one for each instruction that made what they take; the consumer's own
+    /// iterations are counted from `origin`.
+    fn record(
+        &self,
+        uses: &mut Vec<Use>,
+        consumer: Consumer,
+        origin: u32,
+        operand: &Taken,
+        iterations: std::ops::Range<u32>,
+        loc: u32,
+    ) -> Result<(), Refusal> {
+        let mut i = iterations.start;
+        while i < iterations.end {
+            let on = i64::from(i - operand.first);
+            let mut count = iterations.end - i;
+            let source = match operand.from {
+                From::Op { maker, taken } => {
+                    let at = |on: i64| (taken.first + on * taken.step) as u32;
+                    let part = self.part(maker, at(on))?;
+                    let inside = |p: u32| part.first <= p && p < part.first + part.count;
+                    let same = (1..count).take_while(|&n| inside(at(on + i64::from(n))));
+                    count = 1 + same.count() as u32;
+                    Source::Dispatch {
+                        site: part.site,
+                        first: at(on) - part.first,
+                        step: if count > 1 { taken.step as i32 } else { 0 },
+                    }
+                }
+                From::Given(Source::Image { word, step }) => Source::Image {
+                    word: (i64::from(word) + on * i64::from(step)) as u16,
+                    step: if count > 1 { step } else { 0 },
+                },
+                From::Given(source) => source,
+            };
+            uses.push(Use {
+                consumer,
+                slot: operand.slot,
+                first: i - origin,
+                count,
+                source,
+                loc,
+            });
+            i += count;
+        }
+        Ok(())
+    }
+
+    /// The instruction that dispatches an iteration of an op.
+    fn part(&self, op: ir::Op, iteration: u32) -> Result<Part, Refusal> {
+        let parts = self.sites[op.index()].iter();
+        let mut here = parts.filter(|p| p.first <= iteration && iteration < p.first + p.count);
+        let part = here.next().copied();
+        part.ok_or_else(|| Facts::new(self.module, op).refuse("is on no unit"))
     }
 
     /// Slots and sources of an op on a unit.
@@ -90,12 +162,13 @@ impl Emitter<'_> {
         let data = &self.module[op];
         let facts = Facts::new(self.module, op);
         let mut slots: Vec<Taken> = Vec::new();
-        let all = |slot: u8, source: Source| Taken {
+        let all = |slot: u8, from: From| Taken {
             slot,
             first: 0,
             count,
-            source,
+            from,
         };
+        let made = |maker: ir::Op, taken: Iterations| From::Op { maker, taken };
         let mut bytes = |slot: u8, value: ir::Value| -> Result<(), Refusal> {
             for k in 0..self.module.ty(value).elem.bytes() {
                 let mut first = 0;
@@ -104,7 +177,7 @@ impl Emitter<'_> {
                         slot: slot + k as u8,
                         first,
                         count: vectors,
-                        source: self.iterations(maker, ROWWISE, vectors)?,
+                        from: made(maker, ROWWISE),
                     });
                     first += vectors;
                 }
@@ -130,7 +203,7 @@ impl Emitter<'_> {
                 let [(maker, _)] = makers[..] else {
                     return Err(facts.refuse("takes what several runs made, expected one"));
                 };
-                slots.push(all(2, self.iterations(maker, taken, count)?));
+                slots.push(all(2, made(maker, taken)));
             }
             Opcode::TspAlu => {
                 // The second slots of a binary operation are those of b, an immediate before it or not.
@@ -147,22 +220,19 @@ impl Emitter<'_> {
             Opcode::TspIw => {
                 slots = self.loads(op)?;
                 let cycle = facts.number("cycle")?;
-                slots.push(all(INSTALL_TIME, Source::Clock { cycle }));
+                slots.push(all(INSTALL_TIME, From::Given(Source::Clock { cycle })));
             }
             Opcode::TspAct => {
                 bytes(0, data.operands[0])?;
                 let install = facts.operand(1)?.op;
                 let weights = Iterations { first: 0, step: 0 };
-                slots.push(all(2, self.iterations(install, weights, count)?));
+                slots.push(all(2, made(install, weights)));
             }
             Opcode::TspAccumulate => {
                 if let Some(&partial) = data.operands.get(1) {
                     bytes(0, partial)?;
                 }
-                slots.push(all(
-                    4,
-                    self.iterations(facts.operand(0)?.op, ROWWISE, count)?,
-                ));
+                slots.push(all(4, made(facts.operand(0)?.op, ROWWISE)));
             }
             Opcode::TspDistribute => {
                 bytes(facts.number::<u8>("stream")? % 8, data.operands[0])?;
@@ -182,15 +252,18 @@ impl Emitter<'_> {
             let load = facts.operand(i)?;
             let (group, step): (i64, i64) = (load.number("group")?, load.number("step")?);
             for first in 0..self.module.ty(self.module[load.op].operands[0]).last() as i64 {
-                let source = self.iterations(load.op, Iterations { first, step: 0 }, 1)?;
-                filled.insert(group + first * step, source);
+                let from = From::Op {
+                    maker: load.op,
+                    taken: Iterations { first, step: 0 },
+                };
+                filled.insert(group + first * step, from);
             }
         }
-        let slots = filled.range(..groups).map(|(&j, &source)| Taken {
+        let slots = filled.range(..groups).map(|(&j, &from)| Taken {
             slot: j as u8,
             first: 0,
             count: 1,
-            source,
+            from,
         });
         Ok(slots.collect())
     }
@@ -209,26 +282,14 @@ impl Emitter<'_> {
         }
     }
 
-    fn site(&self, op: ir::Op) -> Result<Site, Refusal> {
-        self.sites[op.index()].ok_or_else(|| Facts::new(self.module, op).refuse("is on no unit"))
-    }
-
-    fn iterations(&self, maker: ir::Op, taken: Iterations, count: u32) -> Result<Source, Refusal> {
-        Ok(Source::Dispatch {
-            site: self.site(maker)?,
-            first: taken.first as u32,
-            step: if count > 1 { taken.step as i32 } else { 0 },
-        })
-    }
-
     /// Who made these words of a buffer.
-    fn words(&self, op: ir::Op, maker: ir::Op, words: Iterations) -> Result<Source, Refusal> {
+    fn words(&self, op: ir::Op, maker: ir::Op, words: Iterations) -> Result<From, Refusal> {
         let write = Facts::new(self.module, maker);
         if self.module[maker].opcode != Opcode::TspWrite {
-            return Ok(Source::Image {
+            return Ok(From::Given(Source::Image {
                 word: write.buffer()?.addr + words.first as u16,
                 step: words.step as i16,
-            });
+            }));
         }
         let (start, step): (i64, i64) = (write.number("start")?, write.number("step")?);
         let (first, stride) = (words.first - start, words.step);
@@ -238,11 +299,11 @@ impl Emitter<'_> {
             );
             return Err(Facts::new(self.module, op).refuse(message));
         }
-        Ok(Source::Dispatch {
-            site: self.site(maker)?,
-            first: (first / step) as u32,
-            step: (stride / step) as i32,
-        })
+        let taken = Iterations {
+            first: first / step,
+            step: stride / step,
+        };
+        Ok(From::Op { maker, taken })
     }
 }
 

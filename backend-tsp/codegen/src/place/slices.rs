@@ -266,7 +266,7 @@ impl Rooms {
         problem: &Problem,
         buffer: BufferId,
         picked: &[(BufferId, Place)],
-        wait: impl Fn(Hemisphere, u8) -> Option<i64>,
+        wait: impl Fn(Place) -> Option<i64>,
     ) -> Result<(i64, Place), Refusal> {
         let b = buffer.0 as usize;
         let hemi = self.sides[b];
@@ -277,7 +277,7 @@ impl Rooms {
             let pending: u64 = pending.map(|(o, _)| self.uses[o.0 as usize].reads).sum();
             slice.pending + pending + slice.meets(&self.uses[b])
         };
-        self.choose(problem, b, self.taken(b, picked), |s| wait(hemi, s), cost)
+        self.choose(problem, b, self.taken(b, picked), wait, cost)
     }
 
     /// Takes a buffer out of its slice again.
@@ -362,7 +362,7 @@ impl Rooms {
         problem: &Problem,
         b: usize,
         (taken, avoided): (u128, u128),
-        wait: impl Fn(u8) -> Option<i64>,
+        wait: impl Fn(Place) -> Option<i64>,
         cost: impl Fn(&Slice, u8) -> u64,
     ) -> Result<(i64, Place), Refusal> {
         let hemi = self.sides[b];
@@ -375,24 +375,16 @@ impl Rooms {
         let free = self.usable[hemi.index()].iter().copied();
         let choice = free
             .filter(|&s| taken >> bit(hemi, s) & 1 == 0)
-            .filter_map(|s| Some((s, wait(s)?)))
-            .flat_map(|(s, wait)| {
-                let slice = &room[usize::from(s)];
-                let cost = cost(slice, s);
-                [0u8, 1].map(|bank| {
-                    let there = &slice.banks[usize::from(bank)];
-                    let full = there.forever + there.live + words;
-                    let avoided = avoided >> bit(hemi, s) & 1;
-                    (
-                        avoided,
-                        wait,
-                        full + slack > self.bank_words,
-                        cost,
-                        full,
-                        s,
-                        bank,
-                    )
-                })
+            .flat_map(|slice| [0u8, 1].map(|bank| Place { hemi, slice, bank }))
+            .filter_map(|place| Some((place, wait(place)?)))
+            .map(|(place, wait)| {
+                let slice = &room[usize::from(place.slice)];
+                let cost = cost(slice, place.slice);
+                let there = &slice.banks[usize::from(place.bank)];
+                let full = there.forever + there.live + words;
+                let avoided = avoided >> bit(hemi, place.slice) & 1;
+                let tight = full + slack > self.bank_words;
+                (avoided, wait, tight, cost, full, place.slice, place.bank)
             })
             // Only what stays is refused here.
             .filter(|&(_, _, _, _, full, ..)| {

@@ -1,12 +1,9 @@
 //! The chip's calendars, and the search for the first cycle at which a plan fits.
 
-use tspc_program::{Direction, Hemisphere, QUEUES, QueueId};
+use tspc_program::{Direction, Hemisphere, QUEUES};
 
-use super::plan::{Flow, Plan, Role, Stretch, distributor};
+use super::plan::{Claim, Flow, Plan, Role, Stretch, distributor};
 use crate::space::{Calendar, Span};
-
-/// A queue is a single place.
-const HERE: Span = Span { start: 0, end: 1 };
 
 /// Calendars of all queues, byte streams and mesh wires.
 pub struct Calendars {
@@ -80,9 +77,9 @@ impl Calendars {
         }
     }
 
-    /// Cycles to wait from `span` until a queue is free.
-    pub fn queue_wait(&self, queue: QueueId, span: Span) -> i64 {
-        self.queues[queue.index()].first_fit(span, HERE)
+    /// Cycles until a claim is free.
+    pub fn queue_wait(&self, claim: &Claim) -> i64 {
+        self.queues[claim.queue.index()].first_fit(claim.time, claim.parts)
     }
 
     /// The first anchor ≥ `least` at which everything is free, with the streams to use.
@@ -92,7 +89,7 @@ impl Calendars {
             let queues = plan
                 .queues
                 .iter()
-                .map(|(q, span)| self.queue_wait(*q, span.shift(anchor)));
+                .map(|claim| self.queue_wait(&claim.shift(anchor)));
             let wires = plan.wires.iter().map(|(dir, stream, time, columns)| {
                 self.wires[index(*dir, *stream)].first_fit(time.shift(anchor), *columns)
             });
@@ -126,7 +123,8 @@ impl Calendars {
                         start: at + anchor,
                         end: at + anchor + i64::from(plan.rows),
                     };
-                    wait = wait.max(self.queue_wait(distributor(hemi, stream), span));
+                    let claim = Claim::whole(distributor(hemi, stream), span);
+                    wait = wait.max(self.queue_wait(&claim));
                 }
                 // A distributor's map comes from outside of its eight streams.
                 let act = plan.flows.iter().position(|(r, _)| *r == Role::Act);
@@ -178,8 +176,8 @@ impl Calendars {
 
     /// Books a plan where it fits.
     pub fn book(&mut self, plan: &Plan, hemi: Hemisphere, fit: &Fit) {
-        for (queue, span) in &plan.queues {
-            self.book_queue(*queue, span.shift(fit.anchor));
+        for claim in &plan.queues {
+            self.book_queue(&claim.shift(fit.anchor));
         }
         for (dir, stream, time, columns) in &plan.wires {
             self.wires[index(*dir, *stream)].book(time.shift(fit.anchor), *columns);
@@ -195,19 +193,19 @@ impl Calendars {
                     start,
                     end: start + i64::from(plan.rows),
                 };
-                self.book_queue(distributor(hemi, stream), span);
+                self.book_queue(&Claim::whole(distributor(hemi, stream), span));
             }
         }
     }
 
     /// Frees a queue.
-    pub fn free_queue(&mut self, queue: QueueId, span: Span) {
-        self.queues[queue.index()].free(span, HERE);
+    pub fn free_queue(&mut self, claim: &Claim) {
+        self.queues[claim.queue.index()].free(claim.time, claim.parts);
     }
 
     /// Books a queue alone.
-    pub fn book_queue(&mut self, queue: QueueId, span: Span) {
-        self.horizon = self.horizon.max(span.end);
-        self.queues[queue.index()].book(span, HERE);
+    pub fn book_queue(&mut self, claim: &Claim) {
+        self.horizon = self.horizon.max(claim.time.end);
+        self.queues[claim.queue.index()].book(claim.time, claim.parts);
     }
 }

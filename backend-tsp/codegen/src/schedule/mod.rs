@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use tspc_machine::Machine;
-use tspc_program::{Direction, Hemisphere, QueueId, Unit};
+use tspc_program::{Direction, Hemisphere, QUEUES, Unit};
 
 use crate::Refusal;
 use crate::geometry::Geometry;
@@ -23,9 +23,8 @@ use crate::order::Order;
 use crate::place::{Place, Placed, Rooms};
 use crate::problem::{BufferId, Feed, Origin, Piece, Problem, spans};
 use crate::run::Run;
-use crate::space::Span;
 use calendars::{Calendars, Fit, NoFit};
-use plan::{Delays, Late, Loose, Plan};
+use plan::{Claim, Delays, Late, Loose, Plan};
 use planes::Planes;
 use runs::Runs;
 
@@ -40,6 +39,10 @@ pub struct Scheduled {
 
 /// Chains that could start so many cycles after the first are as good as that: distance decides.
 const WINDOW: i64 = 20;
+
+/// Cycles by which a chain may start before its data are there in the slices where they are now: a read that is nearer
+/// to its unit, a write that is nearer to its own.
+const SOONER: i64 = 48;
 
 /// Rough cycles from a read to the activation or operation that it feeds.
 const READ: i64 = 20;
@@ -182,7 +185,7 @@ impl Scheduler<'_> {
         for choice in choices {
             let plan = plan(choice, false);
             let least = installed.as_ref().map_or(i64::MIN, |i| i.first_act);
-            let least = self.ready(&plan).max(least);
+            let least = self.ready(&plan).max(least).max(data - SOONER);
             match self.fit(&plan, hemi, least, best.as_ref())? {
                 Ok(Some((fit, slices))) => {
                     best = Some(Candidate {
@@ -291,12 +294,16 @@ impl Scheduler<'_> {
         let problem = &self.placed.problem;
         if let Some(write) = self.loose.remove(&buffer) {
             let old = self.placed.of(buffer);
-            let (queue, span) = claim(&write, &self.geometry, old);
-            self.calendars.free_queue(queue, span);
+            for claim in write.claims(&self.geometry, old) {
+                self.calendars.free_queue(&claim);
+            }
             self.rooms.leave(problem, buffer, old);
-            let (queue, span) = claim(&write, &self.geometry, place);
-            self.calendars.book_queue(queue, span);
-            self.runs.move_write(buffer, queue, span.start);
+            for claim in write.claims(&self.geometry, place) {
+                self.calendars.book_queue(&claim);
+            }
+            let queue = plan::queue(Unit::Mem(place.hemi, place.slice));
+            let start = write.span(&self.geometry, place).start;
+            self.runs.move_write(buffer, queue, start);
         }
         self.rooms.settle(problem, buffer, place);
         self.placed.places[buffer.0 as usize].set(place);
@@ -338,27 +345,22 @@ impl Scheduler<'_> {
         anchor: i64,
         moves: bool,
     ) -> Result<(i64, Slices), (usize, Refusal)> {
-        let claims = plan.queues.iter().map(|(q, span)| (*q, span.shift(anchor)));
-        let mut claims = Claims {
-            moving: claims.collect(),
-            fixed: Vec::new(),
-        };
+        let mut claims = Claims::new(plan.queues.iter().map(|c| c.shift(anchor)));
         let (mut picked, mut worst) = (Slices::new(), 0);
         for (i, l) in late.iter().enumerate() {
             let buffer = l.read.buffer;
             let write = self.loose.get(&buffer);
             let here = self.placed.of(buffer);
-            let wait = |hemi, slice| match write.is_none() || moves || slice == here.slice {
-                true => self.wait(l, write, anchor, &claims, hemi, slice),
+            let wait = |place: Place| match write.is_none() || moves || place == here {
+                true => self.wait(l, write, anchor, &claims, place),
                 false => None,
             };
             let pick = self.rooms.pick(&self.placed.problem, buffer, &picked, wait);
             let (wait, place) = pick.map_err(|refusal| (i, refusal))?;
             worst = worst.max(wait);
-            let (queue, span) = claim(l, &self.geometry, place);
-            claims.moving.push((queue, span.shift(anchor)));
-            let write = write.map(|w| claim(w, &self.geometry, place));
-            claims.fixed.extend(write);
+            claims.moves(l.claims(&self.geometry, place).map(|c| c.shift(anchor)));
+            let fixed = write.iter().flat_map(|w| w.claims(&self.geometry, place));
+            fixed.for_each(|c| claims.fixed[c.queue.index()].push(c));
             picked.push((buffer, place));
         }
         Ok((worst, picked))
@@ -371,46 +373,38 @@ impl Scheduler<'_> {
         write: Option<&Late>,
         anchor: i64,
         claims: &Claims,
-        hemi: Hemisphere,
-        slice: u8,
+        place: Place,
     ) -> Option<i64> {
-        let place = Place {
-            hemi,
-            slice,
-            bank: 0,
-        };
-        let (queue, span) = claim(late, &self.geometry, place);
-        let span = span.shift(anchor);
-        let meets = |claims: &[(QueueId, Span)], span: Span| {
-            let here = claims.iter().filter(|c| c.0 == queue && c.1.meets(span));
-            here.map(|c| span.end - c.1.start).max()
-        };
-        if meets(&claims.moving, span).is_some() {
+        let access = late.claims(&self.geometry, place).map(|c| c.shift(anchor));
+        let queue = plan::queue(Unit::Mem(place.hemi, place.slice)).index();
+        let (moving, fixed) = (&claims.moving[queue], &claims.fixed[queue]);
+        if meet(access.clone(), moving).is_some() {
             return None;
         }
-        let written = claims
-            .fixed
-            .iter()
-            .filter(|c| c.0 == queue && c.1.meets(span));
-        let mut least = written.map(|c| c.1.end - span.start).max().unwrap_or(0);
+        let start = late.span(&self.geometry, place).start + anchor;
+        let over = fixed.iter().filter(|f| access.clone().any(|a| a.meets(f)));
+        let mut least = over.map(|f| f.time.end - start).max().unwrap_or(0);
         if let Some(write) = write {
-            let (_, written) = claim(write, &self.geometry, place);
+            let written = write.claims(&self.geometry, place);
             let here = self.placed.of(late.read.buffer);
-            let stays = (here.hemi, here.slice) == (hemi, slice);
-            let taken = meets(&claims.fixed, written).is_some();
-            if taken || !stays && self.calendars.queue_wait(queue, written) > 0 {
+            let busy = |c: Claim| self.calendars.queue_wait(&c) > 0;
+            let taken = meet(written.clone(), fixed).is_some();
+            if taken || here != place && written.clone().any(busy) {
                 return None;
             }
             // What the chain does in that slice must be after the write.
-            least = least.max(meets(&claims.moving, written).unwrap_or(0));
+            least = least.max(meet(written, moving).unwrap_or(0));
             // The words are there as much later or earlier as the write is there.
-            let (_, now) = claim(write, &self.geometry, here);
+            let (now, then) = (
+                write.span(&self.geometry, here),
+                write.span(&self.geometry, place),
+            );
             let readable = self.runs.readable(&late.read, late.cycles as u32);
-            let early = readable + written.start - now.start - span.start;
-            least = least.max(early).max(written.end - span.start);
+            let early = readable + then.start - now.start - start;
+            least = least.max(early).max(then.end - start);
         }
         match least {
-            ..=0 => Some(self.calendars.queue_wait(queue, span)),
+            ..=0 => access.map(|c| self.calendars.queue_wait(&c)).max(),
             wait => Some(wait),
         }
     }
@@ -453,16 +447,32 @@ impl Scheduler<'_> {
     }
 }
 
-/// What a chain claims of queues if it starts at an anchor: what moves with the anchor, and what does not.
+/// What a chain claims if it starts at an anchor, by queue: what moves with the anchor, and what does not.
 struct Claims {
-    moving: Vec<(QueueId, Span)>,
-    fixed: Vec<(QueueId, Span)>,
+    moving: Vec<Vec<Claim>>,
+    fixed: Vec<Vec<Claim>>,
 }
 
-/// The queue that an access needs in a slice, and when.
-fn claim(late: &Late, geometry: &Geometry, place: Place) -> (QueueId, Span) {
-    let queue = plan::queue(Unit::Mem(place.hemi, place.slice));
-    (queue, late.span(geometry, place.hemi, place.slice))
+impl Claims {
+    fn new(moving: impl Iterator<Item = Claim>) -> Claims {
+        let mut claims = Claims {
+            moving: vec![Vec::new(); QUEUES],
+            fixed: vec![Vec::new(); QUEUES],
+        };
+        claims.moves(moving);
+        claims
+    }
+
+    fn moves(&mut self, claims: impl Iterator<Item = Claim>) {
+        claims.for_each(|c| self.moving[c.queue.index()].push(c));
+    }
+}
+
+/// By how much others would have to be later to be free of these claims, if they meet.
+fn meet(claims: impl Iterator<Item = Claim>, others: &[Claim]) -> Option<i64> {
+    let pairs = claims.flat_map(|a| others.iter().map(move |b| (a, b)));
+    let met = pairs.filter(|(a, b)| a.meets(b));
+    met.map(|(a, b)| a.time.end - b.time.start).max()
 }
 
 /// Buffers that chains write and read as rows only: they may move until the first of these reads has its time.

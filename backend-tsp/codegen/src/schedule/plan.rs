@@ -9,7 +9,7 @@ use tspc_program::{Direction, ElemType, Hemisphere, MxmQueue, QueueId, SLICES, S
 
 use crate::geometry::Geometry;
 use crate::mesh::Template;
-use crate::place::{Placed, floating};
+use crate::place::{Place, Placed, floating};
 use crate::problem::{BufferId, Chain, Feed, Piece, Read, Source, Write, spans};
 use crate::space::Span;
 
@@ -59,29 +59,110 @@ pub struct Late {
     /// From the first dispatch to after the last; of a read, its words.
     pub cycles: i64,
     pub write: bool,
+    /// Cycles from one dispatch to the next.
+    pub step: u32,
 }
 
 impl Late {
-    /// The dispatches, relative to the anchor, if the buffer were in this slice.
-    pub fn span(&self, geometry: &Geometry, hemi: Hemisphere, slice: u8) -> Span {
+    /// The claims of the dispatches, relative to the anchor, if the buffer were in this place.
+    pub fn claims(
+        &self,
+        geometry: &Geometry,
+        place: Place,
+    ) -> impl Iterator<Item = Claim> + Clone + use<> {
         let start = match self.write {
-            true => self.diagonal + geometry.write(self.dir, hemi, slice),
-            false => geometry.read_dispatch(self.dir, hemi, slice, self.diagonal),
+            true => self.diagonal + geometry.write(self.dir, place.hemi, place.slice),
+            false => geometry.read_dispatch(self.dir, place.hemi, place.slice, self.diagonal),
         };
-        Span {
+        let time = Span {
             start,
             end: start + self.cycles,
-        }
+        };
+        let access = match (self.write, self.step) {
+            (false, _) => Access::Read,
+            (true, 1) => Access::Write,
+            (true, _) => Access::Alone,
+        };
+        access.claims(place, time)
+    }
+
+    /// The dispatches, relative to the anchor, if the buffer were in this place.
+    pub fn span(&self, geometry: &Geometry, place: Place) -> Span {
+        let mut claims = self.claims(geometry, place);
+        claims.next().expect("an access claims its queue").time
     }
 }
 
-/// A queue, for the span of cycles.
-pub type QueueClaim = (QueueId, Span);
+/// What an access needs of a slice.
+#[derive(Clone, Copy, Debug)]
+enum Access {
+    Read,
+    Write,
+    /// A write that leaves gaps: nothing dispatches in those (machine.md, ICU).
+    Alone,
+}
+
+impl Access {
+    /// An instruction may read one bank and write the other (machine.md, MEM). Four parts of a queue on a circle say
+    /// so: each access takes two neighbours; accesses that exclude each other share one.
+    fn claims(self, place: Place, time: Span) -> impl Iterator<Item = Claim> + Clone + use<> {
+        let parts: &[(i64, i64)] = match (self, place.bank) {
+            (Access::Read, 0) => &[(0, 2)],
+            (Access::Read, _) => &[(1, 3)],
+            (Access::Write, 0) => &[(3, 4), (0, 1)],
+            (Access::Write, _) => &[(2, 4)],
+            (Access::Alone, _) => &[(0, 4)],
+        };
+        let queue = queue(Unit::Mem(place.hemi, place.slice));
+        parts.iter().map(move |&(start, end)| Claim {
+            queue,
+            time,
+            parts: Span { start, end },
+        })
+    }
+}
+
+/// A read of a buffer in its place.
+pub fn read_claims(place: Place, time: Span) -> impl Iterator<Item = Claim> {
+    Access::Read.claims(place, time)
+}
+
+/// A queue, or some parts of one, for the span of cycles.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub queue: QueueId,
+    pub time: Span,
+    pub parts: Span,
+}
+
+impl Claim {
+    /// All of a queue.
+    pub fn whole(queue: QueueId, time: Span) -> Claim {
+        Claim {
+            queue,
+            time,
+            parts: Span { start: 0, end: 4 },
+        }
+    }
+
+    /// The claim moved by `by` cycles.
+    pub fn shift(self, by: i64) -> Claim {
+        Claim {
+            time: self.time.shift(by),
+            ..self
+        }
+    }
+
+    /// Whether two claims exclude each other.
+    pub fn meets(&self, other: &Claim) -> bool {
+        self.queue == other.queue && self.time.meets(other.time) && self.parts.meets(other.parts)
+    }
+}
 
 /// Everything that a chain needs.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub queues: Vec<QueueClaim>,
+    pub queues: Vec<Claim>,
     /// Direction, byte stream, cycles at the first column as a diagonal, columns.
     pub wires: Vec<(Direction, u8, Span, Span)>,
     pub flows: Vec<(Role, Flow)>,
@@ -346,7 +427,7 @@ impl Planner<'_> {
 
     fn claim(&mut self, unit: Unit, start: i64) {
         let span = self.plan.rows_span(start);
-        self.plan.queues.push((queue(unit), span));
+        self.plan.queues.push(Claim::whole(queue(unit), span));
     }
 
     /// A flow from memory to coordinate `to`.
@@ -363,6 +444,7 @@ impl Planner<'_> {
                     diagonal,
                     cycles: i64::from(rows),
                     write: false,
+                    step: 1,
                 };
                 let place = self.placed.of(buffer);
                 let floating = floating(&self.placed.problem.buffers[buffer.0 as usize]);
@@ -378,9 +460,7 @@ impl Planner<'_> {
                         self.geometry.read(dir, place.hemi, inmost)
                     }
                     false => {
-                        let span = late.span(self.geometry, place.hemi, place.slice);
-                        let queue = queue(Unit::Mem(place.hemi, place.slice));
-                        self.plan.queues.push((queue, span));
+                        self.plan.queues.extend(late.claims(self.geometry, place));
                         self.geometry.read(dir, place.hemi, place.slice)
                     }
                 };
@@ -440,9 +520,8 @@ impl Planner<'_> {
             let outmost = if dir == hemi.outward() { SLICES - 1 } else { 0 };
             match self.settled {
                 true => {
-                    let slice = self.placed.of(write.buffer).slice;
-                    let span = late.span(self.geometry, hemi, slice);
-                    self.plan.queues.push((queue(Unit::Mem(hemi, slice)), span));
+                    let place = self.placed.of(write.buffer);
+                    self.plan.queues.extend(late.claims(self.geometry, place));
                 }
                 false => self.plan.late.push(late),
             }
@@ -474,6 +553,7 @@ pub fn written(dir: Direction, diagonal: i64, write: &Write) -> Late {
         diagonal: diagonal + i64::from(write.first),
         cycles: i64::from((write.count - 1) * write.step) + 1,
         write: true,
+        step: write.step,
     }
 }
 

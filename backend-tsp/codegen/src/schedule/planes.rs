@@ -4,7 +4,7 @@ use tspc_machine::Machine;
 use tspc_program::{Hemisphere, MxmQueue, Unit};
 
 use super::calendars::{Calendars, Fit};
-use super::plan::{Flow, Plan, Role, Stretch, queue};
+use super::plan::{Claim, Flow, Plan, Role, Stretch, queue, read_claims};
 use super::runs::Runs;
 use crate::geometry::Geometry;
 use crate::problem::{Install, Pass};
@@ -112,13 +112,11 @@ impl Planes {
         };
         calendars.book(plan, hemi, fit);
         let weight_queue = queue(Unit::Mxm(hemi, slot.plane, MxmQueue::Weight));
-        calendars.book_queue(
-            weight_queue,
-            Span {
-                start: slot.iw,
-                end: slot.iw + 1,
-            },
-        );
+        let time = Span {
+            start: slot.iw,
+            end: slot.iw + 1,
+        };
+        calendars.book_queue(&Claim::whole(weight_queue, time));
         let iw = runs.install(
             chain,
             &pass.install,
@@ -202,13 +200,12 @@ fn install_plan(
     let rows = u32::from(install.groups);
     let port = geometry.mxm_port();
     let dir = hemi.outward();
-    let mut queues = vec![(
-        queue(Unit::Mxm(hemi, plane, MxmQueue::Weight)),
-        Span {
-            start: 0,
-            end: i64::from(rows),
-        },
-    )];
+    let time = Span {
+        start: 0,
+        end: i64::from(rows),
+    };
+    let weights = queue(Unit::Mxm(hemi, plane, MxmQueue::Weight));
+    let mut queues = vec![Claim::whole(weights, time)];
     let mut from = vec![port; 16];
     for segment in &install.segments {
         for (read, from) in segment.streams.iter().zip(&mut from) {
@@ -225,7 +222,7 @@ fn install_plan(
                 start,
                 end: start + i64::from(segment.count),
             };
-            queues.push((queue(Unit::Mem(place.hemi, place.slice)), span));
+            queues.extend(read_claims(place, span));
         }
     }
     let bytes = from

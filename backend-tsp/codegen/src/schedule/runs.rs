@@ -273,7 +273,7 @@ impl<'a> Runs<'a> {
                 .expect("every output has a flow");
             let diagonal = flow.bytes[usize::from(write.byte)][0].diagonal + fit.anchor;
             let place = placed.of(write.buffer);
-            let span = written(flow.dir, diagonal, write).span(g, place.hemi, place.slice);
+            let span = written(flow.dir, diagonal, write).span(g, place);
             let run = self.push(Run {
                 queue: queue(Unit::Mem(place.hemi, place.slice)),
                 cycle: span.start,
