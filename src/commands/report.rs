@@ -65,7 +65,7 @@ pub fn report(args: &Report, machine: &Machine) -> Result<(), Failure> {
     };
     let why = args
         .why
-        .then(|| Why::new(&Waits::new(&program, machine), machine, cycles));
+        .then(|| Why::new(&Waits::new(&program, machine), machine, checked.cycles));
     Ok(files::print(match args.json {
         true => {
             let mut json = sheet.json(machine);

@@ -17,15 +17,10 @@ use crate::program::{Consumer, QueueId, Source};
 pub struct Step {
     /// The dispatch of the run through which the walk came.
     pub from: Point,
-    /// What the run waited for; none if it could not begin before the program.
-    pub wait: Option<Wait>,
-}
-
-impl Step {
     /// The dispatch of the run that could not be earlier.
-    pub fn at(&self) -> Point {
-        self.wait.map_or(self.from, |w| w.at)
-    }
+    pub at: Point,
+    /// What it waited for; none if the beginning of the program is nearest.
+    pub wait: Option<Wait>,
 }
 
 /// The walk from a dispatch back to the beginning, one step a run.
@@ -38,7 +33,8 @@ pub fn walk<'a>(waits: &'a Waits<'a>, start: Point) -> impl Iterator<Item = Step
         known.insert(run);
         let wait = waits.binding(run, &|other| known.contains(&other));
         next = wait.map(|w| w.on);
-        Some(Step { from, wait })
+        let at = wait.map_or_else(|| waits.first(run), |w| w.at);
+        Some(Step { from, at, wait })
     })
 }
 
@@ -85,7 +81,7 @@ impl<'a> Chain<'a> {
                 on["slack"] = w.slack.into();
                 on
             });
-            let mut value = self.dispatch(s.at());
+            let mut value = self.dispatch(s.at);
             value["needed"] = self.waits.cycle(s.from).into();
             value["waits_for"] = waits_for.into();
             value
@@ -129,7 +125,7 @@ impl<'a> Chain<'a> {
         for group in groups.iter().take(lines) {
             // The steps go back in time.
             let (late, early) = (&group[0], &group[group.len() - 1]);
-            let node = late.at().node;
+            let node = late.at.node;
             let here = title_of(self.waits.location(node));
             if here != phase {
                 let _ = writeln!(out, "{here}");
@@ -142,7 +138,7 @@ impl<'a> Chain<'a> {
             let _ = writeln!(
                 out,
                 "{:>8} {:>8}  {:<17} {:<45} {slack:>5}  {}{times}",
-                self.waits.cycle(early.at()),
+                self.waits.cycle(early.at),
                 self.waits.cycle(late.from),
                 self.waits.nodes[node].queue.to_string(),
                 self.waits.instr(node).to_string(),
@@ -159,7 +155,7 @@ impl<'a> Chain<'a> {
 
     /// What steps have in common that share a line.
     fn kinship(&self, step: &Step) -> (QueueId, String, Option<Kind>, Option<u32>) {
-        let node = step.at().node;
+        let node = step.at.node;
         let instr = self.waits.instr(node).to_string();
         let verb = instr.split(' ').next().unwrap_or_default().to_string();
         let (queue, location) = (
@@ -171,8 +167,7 @@ impl<'a> Chain<'a> {
 
     /// What the wait leaves unexplained; before the first run all there is.
     fn slack(&self, step: &Step) -> u64 {
-        let start = || self.waits.start(self.waits.run_of(step.from.node));
-        step.wait.map_or_else(start, |w| w.slack)
+        step.wait.map_or(self.waits.cycle(step.at), |w| w.slack)
     }
 
     /// How often each kind of wait is on the way, and the slack that it leaves.
@@ -193,7 +188,7 @@ impl<'a> Chain<'a> {
 /// What a wait is for, seen from a phase.
 pub(super) fn reason(waits: &Waits, wait: Option<Wait>, here: &str) -> String {
     let Some(Wait { on, kind, .. }) = wait else {
-        return "nothing: the program begins".into();
+        return "nothing in the program".into();
     };
     let (queue, cycle) = (waits.nodes[on.node].queue, waits.cycle(on));
     let what = match kind {

@@ -331,13 +331,16 @@ impl<'a> Waits<'a> {
             on != run && !known(on)
         });
         let least = waits.min_by_key(|w| (w.slack, w.kind, w.at, w.on))?;
-        (least.slack <= self.start(run)).then_some(least)
+        (least.slack <= self.cycle(self.first(run))).then_some(least)
     }
 
-    /// The first cycle of a run.
-    pub fn start(&self, run: usize) -> u64 {
-        let nodes = self.runs[run].iter();
-        let firsts = nodes.map(|&node| self.nodes[node].time.first);
-        firsts.min().unwrap_or(0)
+    /// The first dispatch of a run.
+    pub fn first(&self, run: usize) -> Point {
+        let points = self.runs[run]
+            .iter()
+            .map(|&node| Point { node, iteration: 0 });
+        points
+            .min_by_key(|&p| (self.cycle(p), p))
+            .expect("a run has a node")
     }
 }

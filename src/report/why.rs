@@ -43,8 +43,8 @@ pub struct Why {
 }
 
 impl Why {
-    /// Looks at a program of `cycles` cycles.
-    pub fn new(waits: &Waits, machine: &Machine, cycles: u64) -> Why {
+    /// Looks at a program of a latency, if it has outputs.
+    pub fn new(waits: &Waits, machine: &Machine, cycles: Option<u64>) -> Why {
         let keys: Vec<Key> = (0..waits.nodes.len())
             .map(|node| phase_of(waits.location(node)))
             .collect();
@@ -53,16 +53,17 @@ impl Why {
         phases.sort_by_key(|(_, part)| part.start);
         let layers = parts(waits, machine, |node| keys[node].0);
         // What comes after the last output does not count.
-        let end = last_output(waits).map_or(u64::MAX, |p| waits.cycle(p));
+        let output = last_output(waits).map(|p| waits.cycle(p));
         let whole = parts(waits, machine, |node| {
-            (waits.nodes[node].time.last() <= end).then_some(())
+            let counts = |end| waits.nodes[node].time.last() <= end;
+            output.is_none_or(counts).then_some(())
         });
         let mut whole = whole.into_values().next().unwrap_or_default();
-        // The last write is followed by its delay and the stagger (machine.md, section 5).
-        if let Some(chain) = whole.bounds.get_mut("dependencies") {
+        if let (Some(cycles), Some(chain)) = (cycles, whole.bounds.get_mut("dependencies")) {
+            whole.cycles = cycles;
+            // The last write is followed by its delay and the stagger (machine.md, section 5).
             *chain += u64::from(machine.mem_write_to_read + machine.stagger_cycles) - 1;
         }
-        whole.cycles = cycles;
         Why {
             whole,
             layers,
@@ -108,7 +109,6 @@ impl Why {
         for stretch in self.told(|_| true) {
             sentence(&mut out, stretch);
         }
-        let _ = writeln!(out);
         for (layer, part) in &self.layers {
             line(&mut out, &format!("layer {layer}"), part);
         }
@@ -191,7 +191,7 @@ fn tell(waits: &Waits, start: u64, end: u64, next: Point) -> String {
     let mut spent: BTreeMap<String, u64> = BTreeMap::new();
     let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
     for run in &runs {
-        let phase = title_of(waits.location(run.step.at().node));
+        let phase = title_of(waits.location(run.step.at.node));
         *spent.entry(phase).or_default() += run.cycles;
         if let Some(wait) = run.step.wait {
             *kinds.entry(wait.kind).or_default() += 1;
@@ -202,20 +202,23 @@ fn tell(waits: &Waits, start: u64, end: u64, next: Point) -> String {
     let most = most.map_or(String::new(), |(phase, n)| {
         format!(", {n} cycles for {phase}")
     });
-    let kinds: Vec<String> = kinds
+    let kinds = kinds
         .iter()
-        .map(|(kind, n)| format!("{n} × {}", kind.name()))
-        .collect();
+        .map(|(kind, n)| format!("{n} × {}", kind.name()));
+    let kinds = match kinds.collect::<Vec<_>>() {
+        list if list.is_empty() => String::new(),
+        list => format!(" ({})", list.join(", ")),
+    };
     let unexplained = match runs.iter().map(|run| run.slack).sum::<u64>() {
         0 => String::new(),
         n => format!(", {n} unexplained"),
     };
     let verb = match waits.instr(next.node) {
         Instr::Act { .. } => "runs",
-        _ => "ends",
+        _ => "writes the last of",
     };
     format!(
-        "{} cycles until {} {verb} {here}; it waited for {}. {} in a row ({}){most}{unexplained}.",
+        "{} cycles until {} {verb} {here}; it waited for {}. {} in a row{kinds}{most}{unexplained}.",
         end - start,
         waits.nodes[next.node].queue,
         reason(waits, first, &here),
@@ -223,7 +226,6 @@ fn tell(waits: &Waits, start: u64, end: u64, next: Point) -> String {
             1 => "1 run".to_string(),
             n => format!("{n} runs"),
         },
-        kinds.join(", "),
     )
 }
 
@@ -241,7 +243,7 @@ fn in_stretch(waits: &Waits, start: u64, end: u64, next: Point) -> Vec<Passed> {
     let mut until = end;
     let mut passed = Vec::new();
     for step in walk(waits, next) {
-        let at = waits.cycle(step.at()).clamp(start, until);
+        let at = waits.cycle(step.at).clamp(start, until);
         let slack = step.wait.map_or(at, |w| w.slack).min(at - start);
         let cycles = until - at;
         passed.push(Passed {
