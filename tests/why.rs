@@ -119,6 +119,32 @@ fn a_chain_ends_at_the_beginning() {
 }
 
 #[test]
+fn a_slice_that_writes_cannot_read() {
+    // Eight rows: the first word that E4 reads could be read in 7, but its queue writes until 8.
+    let mut text = COPIES.to_string();
+    for (four, eight) in [
+        ("4x1", "8x1"),
+        ("4x3", "8x3"),
+        ("x4", "x8"),
+        ("repeat 3", "repeat 7"),
+        ("@4 read", "@8 read"),
+        ("MEM_W0@4", "MEM_W0@8"),
+        ("@5 write", "@9 write"),
+        ("MEM_W5@5", "MEM_W5@9"),
+        ("@10", "@9"),
+        ("@11", "@10"),
+    ] {
+        text = text.replace(four, eight);
+    }
+    let directory = Directory::new("buffer").with("p.tspasm", text);
+    let chain = json(&directory.ok(&["blame", "p.tspasm", "--json"]));
+    assert_eq!(
+        steps(&chain),
+        ["9 MEM_E4: buffer of 8, slack 0", "0 MEM_E0: nothing"]
+    );
+}
+
+#[test]
 fn steps_that_are_alike_share_a_line() {
     // W0 reads its words three times more, and W5 keeps the last.
     let again = |n: u64| format!("  @{} read w1 0 +1\n  repeat 3 1\n", 4 * n);

@@ -196,6 +196,7 @@ pub(super) fn reason(waits: &Waits, wait: Option<Wait>, here: &str) -> String {
         Kind::Weights => format!("its weights, which {queue} installs at {cycle}"),
         Kind::Load => format!("the weights that {queue} loads at {cycle}"),
         Kind::Plane => format!("the plane, which {queue} needs until {cycle}"),
+        Kind::Buffer => format!("the words that {queue} writes until {cycle}"),
         _ => format!("{queue}, which is busy until {cycle}"),
     };
     match title_of(waits.location(on.node)) {

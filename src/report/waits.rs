@@ -42,6 +42,8 @@ pub enum Kind {
     Load,
     /// The plane: the pass with the weights that are displaced, or the install that frees the load buffer.
     Plane,
+    /// The slice, which stores until then what is read from it: its queue cannot do both at once.
+    Buffer,
     /// The queue of a plane: the instruction before.
     MxmQueue,
     /// The queue of an ALU.
@@ -60,6 +62,7 @@ impl Kind {
             Kind::Weights => "weights",
             Kind::Load => "load",
             Kind::Plane => "plane",
+            Kind::Buffer => "buffer",
             Kind::MxmQueue => "MXM queue",
             Kind::VxmQueue => "VXM queue",
             Kind::SxmQueue => "SXM queue",
@@ -289,6 +292,13 @@ impl<'a> Waits<'a> {
         }
     }
 
+    /// Whether one node reads words that another writes.
+    fn reads_from(&self, reader: usize, writer: usize) -> bool {
+        let word = |kind| matches!(kind, Some((Kind::Word, _)));
+        self.operands(reader)
+            .any(|(on, _, kind)| on.node == writer && word(kind))
+    }
+
     /// Everything that a node waits for.
     fn waits(&self, node: usize) -> impl Iterator<Item = Wait> + '_ {
         let wait = |at: Point, on: Point, kind: Kind, least: u64| Wait {
@@ -307,6 +317,7 @@ impl<'a> Waits<'a> {
         let queued = self.before(*queue, time.first).map(|on| {
             let (kind, least) = match (self.instr(on.node), self.instr(node)) {
                 (Instr::Iw { .. }, Instr::Lw { .. }) => (Kind::Plane, self.machine.mxm_iw_to_lw),
+                _ if self.reads_from(node, on.node) => (Kind::Buffer, 1),
                 _ => (Kind::queue_of(queue.unit()), 1),
             };
             wait(at, on, kind, least.into())
