@@ -93,6 +93,8 @@ enum Command {
     Run(commands::run::Run),
     /// Print the latency sheet of a program
     Report(commands::report::Report),
+    /// Say what fixed a cycle: the chain of runs, each with what it waited for
+    Blame(commands::blame::Blame),
     /// Assemble a listing into a program
     Asm(commands::asm::Asm),
     /// Print the listing of a program, with cycles; it assembles back to the same bytes
@@ -145,6 +147,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Compile(args) => commands::compile::compile(args, &machine),
         Command::Run(args) => commands::run::run(args, &machine),
         Command::Report(args) => commands::report::report(args, &machine),
+        Command::Blame(args) => commands::blame::blame(args, &machine),
         Command::Asm(args) => commands::asm::assemble(args),
         Command::Disasm(args) => commands::asm::disassemble(args),
         Command::Check(args) => commands::check::check(args, &machine),

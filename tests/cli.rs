@@ -58,8 +58,8 @@ fn help_is_worth_reading() {
     let directory = Directory::new("help");
     insta::assert_snapshot!("help", directory.ok(&["--help"]));
     for command in [
-        "demo", "compile", "run", "report", "asm", "disasm", "check", "sim", "opt", "explain",
-        "why-not", "bisect", "bench", "passes", "machine",
+        "demo", "compile", "run", "report", "blame", "asm", "disasm", "check", "sim", "opt",
+        "explain", "why-not", "bisect", "bench", "passes", "machine",
     ] {
         insta::assert_snapshot!(
             format!("help-{command}"),

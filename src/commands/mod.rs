@@ -3,6 +3,7 @@
 pub mod asm;
 pub mod bench;
 pub mod bisect;
+pub mod blame;
 pub mod check;
 pub mod check_proof;
 pub mod compile;

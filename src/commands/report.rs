@@ -13,12 +13,17 @@ use crate::program::{MxmQueue, QueueId, Unit, dispatches};
 use crate::report::bounds::Bounds;
 use crate::report::phases::usage;
 use crate::report::sheet::{Sheet, sizes};
+use crate::report::waits::Waits;
+use crate::report::why::Why;
 
 /// Arguments of `report`.
 #[derive(Args)]
 pub struct Report {
     /// Program (.tsp) or listing (.tspasm); `-` is standard input
     program: PathBuf,
+    /// Say why: lower bounds of the whole, the layers and the phases, and what the MXM waited for
+    #[arg(long)]
+    why: bool,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -58,8 +63,17 @@ pub fn report(args: &Report, machine: &Machine) -> Result<(), Failure> {
         cosine: None,
         seconds: None,
     };
+    let why = args
+        .why
+        .then(|| Why::new(&Waits::new(&program, machine), machine, checked.cycles));
     Ok(files::print(match args.json {
-        true => format!("{:#}\n", sheet.json(machine)),
-        false => sheet.text(machine),
+        true => {
+            let mut json = sheet.json(machine);
+            if let Some(why) = why {
+                json["why"] = why.json();
+            }
+            format!("{json:#}\n")
+        }
+        false => sheet.text(machine) + &why.map_or(String::new(), |w| w.text()),
     })?)
 }

@@ -144,7 +144,7 @@ pub fn usage(program: &Program, machine: &Machine, cycles: u64) -> Usage {
 
 /// The layer and the part of a path in the model: the number behind `layer`, and what follows it. A rule's name in
 /// parentheses, and further places of a fused location, do not count.
-fn phase_of(path: &str) -> (Option<usize>, String) {
+pub(super) fn phase_of(path: &str) -> (Option<usize>, String) {
     let path = path.split([' ', '(', ',']).next().unwrap_or(path);
     let parts: Vec<&str> = path.split(['.', '/']).collect();
     let layer = parts
@@ -154,6 +154,20 @@ fn phase_of(path: &str) -> (Option<usize>, String) {
     match layer {
         Some((rest, n)) => (Some(n), parts[rest..].join(".")),
         None => (None, path.to_string()),
+    }
+}
+
+/// The phase of a path in the model, as it is printed.
+pub(super) fn title_of(path: &str) -> String {
+    let (layer, name) = phase_of(path);
+    title(layer, &name)
+}
+
+/// A phase as it is printed: `0: attention.self.query`.
+pub(super) fn title(layer: Option<usize>, name: &str) -> String {
+    match layer {
+        Some(layer) => format!("{layer}: {name}"),
+        None => name.to_string(),
     }
 }
 

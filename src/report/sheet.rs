@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::bounds::{Bounds, largest};
-use super::phases::{Busy, Phase, Usage};
+use super::phases::{Busy, Phase, Usage, title};
 use crate::check::Report;
 use crate::machine::Machine;
 use crate::program::{IoEntry, Program};
@@ -217,10 +217,7 @@ impl Sheet {
             .iter()
             .filter(|p| p.layer.is_none_or(|l| Some(&l) == layers.first()))
         {
-            let name = match phase.layer {
-                Some(l) => format!("{l}: {}", phase.name),
-                None => phase.name.clone(),
-            };
+            let name = title(phase.layer, &phase.name);
             let rest = format!(
                 "  MXM {:>4.1} %  VXM {:>4.1} %",
                 phase.busy.mxm * 100.0,

@@ -62,6 +62,7 @@ impl Directory {
         names
     }
 
+    #[allow(dead_code, reason = "not every test reads files back")]
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.0.join(name)).unwrap()
     }
