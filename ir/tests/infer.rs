@@ -253,6 +253,7 @@ fn tsp_ops_refuse() {
                 "%9 = tsp.join(%1, %1) {elem = f32} : seq<20xf32>",
                 "2 bytes do not make f32",
             ),
+            ("%9 = tsp.concat(%1, %4) : seq<40xi8>", "i32"),
             (
                 "%9 = tsp.alu(%1) {op = exp, elem = f32} : seq<20xf32>",
                 "exp does not take i8 to f32",

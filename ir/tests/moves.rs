@@ -100,6 +100,24 @@ fn split_takes_one_byte_of_a_group() {
 }
 
 #[test]
+fn concat_puts_sequences_one_after_another() {
+    let (first, then) = (
+        bytes(2, |r, l| (r + l) as u8),
+        bytes(1, |_, l| (7 * l) as u8),
+    );
+    let lines = "%3 = tsp.concat(%20, %21) : seq<3xi8>\n\
+                 %9 = tsp.write(%3) {byte = 0, start = 0, step = 1, words = 3} : mem<3xi8>";
+    let got = tsp(
+        &[("a", 2), ("b", 1)],
+        lines,
+        3,
+        &named(&[("a", &first), ("b", &then)]),
+    );
+    let want = bytes(3, |r, l| if r < 2 { (r + l) as u8 } else { (7 * l) as u8 });
+    assert_eq!(got.as_ref(), Ok(&want.data));
+}
+
+#[test]
 fn transpose_swaps_streams_and_lanes_of_a_superlane() {
     // Sixteen streams are sixteen words of one input.
     let x = bytes(16, |r, l| (16 * r + l % 16) as u8 ^ (l / 16) as u8);

@@ -231,3 +231,23 @@ impl std::ops::Index<BufferId> for [Buffer] {
         &self[id.0 as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_where_the_next_begins() {
+        let piece = |first: u32| Piece {
+            first,
+            read: Read {
+                buffer: BufferId(first),
+                start: 0,
+                step: 1,
+            },
+        };
+        let pieces = [piece(0), piece(64), piece(96)];
+        let rows: Vec<u32> = spans(&pieces, 100).map(|(_, rows)| rows).collect();
+        assert_eq!(rows, [64, 32, 4]);
+    }
+}

@@ -14,7 +14,7 @@ use crate::Refusal;
 use crate::select::{LANES, elem_type, refuse};
 
 /// Bit 12 of an address is the bank.
-const BANK_SHIFT: u32 = 12;
+pub const BANK_SHIFT: u32 = 12;
 
 /// An op and the module that gives it meaning.
 #[derive(Clone, Copy)]

@@ -139,8 +139,15 @@ impl Emitter<'_> {
                 let d = turn.dispatches[0];
                 let (queue, free) = (&mut queues[d.queue.index()], &mut next[d.queue.index()]);
                 let refuse = |message: String| Facts::new(self.module, d.op).refuse(message);
-                if turn.cycle < *free || turn.conflicts() {
-                    let message = format!("{} is busy in cycle {}", d.queue, turn.cycle);
+                if turn.cycle < *free {
+                    let message = format!(
+                        "{} is busy until cycle {free}, needed at {}",
+                        d.queue, turn.cycle
+                    );
+                    return Err(refuse(message));
+                }
+                if turn.conflicts() {
+                    let message = format!("{} is needed twice in cycle {}", d.queue, turn.cycle);
                     return Err(refuse(message));
                 }
                 wait(queue, turn.cycle - *free);

@@ -6,6 +6,7 @@
 use tspc_program::{Instr, MemAccess, MemPart};
 
 use super::Dispatch;
+use super::facts::BANK_SHIFT;
 
 /// One instruction with its repeat.
 pub struct Turn<'a> {
@@ -84,23 +85,24 @@ impl Turn<'_> {
         ((self.cycle - d.cycle) / d.interval) as u32
     }
 
-    /// Whether its dispatches cannot share an instruction.
+    /// Whether its dispatches cannot share an instruction: only a read and a write without gaps can, in different banks.
     pub fn conflicts(&self) -> bool {
-        let parts = |d: &Dispatch| match d.instr {
-            Instr::Mem { read, write } => (read.is_some(), write.is_some()),
-            _ => (true, true),
+        let [a, b] = self.dispatches[..] else {
+            return self.dispatches.len() > 2;
         };
-        match self.dispatches[..] {
-            [_] => false,
-            [a, b] => {
-                let ((ar, aw), (br, bw)) = (parts(a), parts(b));
-                ar && br
-                    || aw && bw
-                    || a.interval != 1 && a.count > 1
-                    || b.interval != 1 && b.count > 1
-            }
-            _ => true,
-        }
+        let gaps = |d: &Dispatch| d.interval != 1 && d.count > 1;
+        let bank = |part: MemPart| match part.access {
+            MemAccess::Direct { addr, .. } => Some(addr >> BANK_SHIFT),
+            _ => None,
+        };
+        let share = match self.instr() {
+            Instr::Mem {
+                read: Some(read),
+                write: Some(write),
+            } => bank(read) != bank(write),
+            _ => false,
+        };
+        gaps(a) || gaps(b) || !share
     }
 
     /// The instruction.
@@ -129,5 +131,81 @@ impl Turn<'_> {
             read: reads,
             write: writes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tspc_ir::Entity;
+    use tspc_program::{Direction, Hemisphere, Stream, Unit};
+
+    fn access(cycle: i64, count: u32, interval: i64, addr: u16, write: bool) -> Dispatch {
+        let stream = Stream {
+            dir: Direction::East,
+            id: 0,
+        };
+        let part = Some(MemPart {
+            stream,
+            access: MemAccess::Direct { addr, step: 1 },
+        });
+        let (read, write) = if write { (None, part) } else { (part, None) };
+        Dispatch {
+            op: tspc_ir::Op::new(0),
+            queue: Unit::Mem(Hemisphere::West, 0).queue().unwrap(),
+            cycle,
+            count,
+            interval,
+            instr: Instr::Mem { read, write },
+        }
+    }
+
+    fn address(part: Option<MemPart>) -> Option<u16> {
+        match part?.access {
+            MemAccess::Direct { addr, .. } => Some(addr),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_read_and_a_write_share_instructions_while_they_overlap() {
+        let (read, write) = (access(10, 32, 1, 100, false), access(30, 32, 1, 4096, true));
+        let turns = turns(&[&read, &write]);
+        let seen: Vec<_> = turns
+            .iter()
+            .map(|t| {
+                let Instr::Mem { read, write } = t.instr() else {
+                    unreachable!("turns of accesses are accesses")
+                };
+                (t.cycle, t.count, address(read), address(write))
+            })
+            .collect();
+        let expected = [
+            (10, 20, Some(100), None),
+            (30, 12, Some(120), Some(4096)),
+            (42, 20, None, Some(4108)),
+        ];
+        assert_eq!(seen, expected);
+        assert!(turns.iter().all(|t| !t.conflicts()));
+        assert_eq!((turns[1].first(&read), turns[2].first(&write)), (20, 12));
+    }
+
+    #[test]
+    fn what_does_not_overlap_stays_whole() {
+        let (a, b) = (access(0, 8, 16, 0, true), access(113, 4, 1, 9, false));
+        let turns = turns(&[&a, &b]);
+        let whole: Vec<_> = turns
+            .iter()
+            .map(|t| (t.cycle, t.count, t.interval))
+            .collect();
+        assert_eq!(whole, [(0, 8, 16), (113, 4, 1)]);
+    }
+
+    #[test]
+    fn two_reads_or_a_gap_cannot_share() {
+        let (a, b) = (access(0, 8, 1, 0, false), access(4, 8, 1, 50, false));
+        assert!(turns(&[&a, &b]).iter().any(Turn::conflicts));
+        let (gaps, read) = (access(0, 8, 16, 4096, true), access(20, 8, 1, 0, false));
+        assert!(turns(&[&gaps, &read]).iter().any(Turn::conflicts));
     }
 }

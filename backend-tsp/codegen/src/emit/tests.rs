@@ -62,15 +62,41 @@ fn missing_and_impossible_facts_are_refused_at_the_op() {
 
 #[test]
 fn a_queue_dispatches_one_instruction_at_a_time() {
-    // The write goes to the slice that is still reading.
-    let same = WRITE
+    // The write goes to the bank that is still being read.
+    let other = WRITE
         .replace("slice = 9", "slice = 3")
         .replace("cycle = 2", "cycle = 1");
+    let same = other.replace("bank = 1", "bank = 0");
     let message = refused(READ, &same);
     assert!(
-        message.contains("MEM_W3 is busy until cycle 2, needed at 1"),
+        message.contains("MEM_W3 is needed twice in cycle 1"),
         "{message}"
     );
+    // In the other bank, one instruction does both.
+    let program = emit(&copy(READ, &other), &Machine::tsp_v1()).unwrap();
+    let queue = program.queues.iter().find(|q| !q.is_empty()).unwrap();
+    let both = |i: &Instr| {
+        matches!(
+            i,
+            Instr::Mem {
+                read: Some(_),
+                write: Some(_)
+            }
+        )
+    };
+    assert_eq!(
+        queue.iter().map(both).collect::<Vec<_>>(),
+        [false, true, false]
+    );
+    // Every iteration of the split write names the dispatch that made its vector.
+    let taken = program.uses.iter().filter(|u| u.slot == 2);
+    let made: Vec<u32> = taken
+        .map(|u| match u.source {
+            Source::Dispatch { site, .. } => site.index,
+            _ => panic!("{u:?}"),
+        })
+        .collect();
+    assert_eq!(made, [0, 1]);
 }
 
 #[test]

@@ -561,3 +561,33 @@ pub fn written(dir: Direction, diagonal: i64, write: &Write) -> Late {
 pub fn distributor(hemi: Hemisphere, stream: u8) -> QueueId {
     queue(Unit::Sxm(hemi, SxmUnit::Distributor(stream / 8)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// machine.md, MEM: one read and one write at a time, in different banks.
+    #[test]
+    fn a_slice_reads_one_bank_while_it_writes_the_other() {
+        let time = Span { start: 0, end: 8 };
+        let claims = |access: Access, bank: u8| -> Vec<Claim> {
+            let place = Place {
+                hemi: Hemisphere::East,
+                slice: 3,
+                bank,
+            };
+            access.claims(place, time).collect()
+        };
+        let meet = |a: &[Claim], b: &[Claim]| a.iter().any(|x| b.iter().any(|y| x.meets(y)));
+        for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            assert!(meet(&claims(Access::Read, i), &claims(Access::Read, j)));
+            assert!(meet(&claims(Access::Write, i), &claims(Access::Write, j)));
+            let both = meet(&claims(Access::Read, i), &claims(Access::Write, j));
+            assert_eq!(both, i == j);
+            assert!(meet(&claims(Access::Alone, i), &claims(Access::Read, j)));
+            assert!(meet(&claims(Access::Alone, i), &claims(Access::Write, j)));
+        }
+        let later: Vec<Claim> = claims(Access::Read, 0).iter().map(|c| c.shift(8)).collect();
+        assert!(!meet(&claims(Access::Read, 0), &later));
+    }
+}

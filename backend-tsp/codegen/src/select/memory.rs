@@ -51,7 +51,7 @@ enum Columns {
 const CONSTANT_COPIES: u32 = 8;
 
 /// Copies of computed bytes that many chains read.
-const NARROW_COPIES: u32 = 3;
+const NARROW_COPIES: u32 = 4;
 
 /// Copies of wider computed values: each finds its slices when its own first reader has its time.
 const WIDE_COPIES: u32 = 2;
@@ -61,7 +61,7 @@ const STREAMS: usize = 16;
 
 /// Parts of a written value, each in buffers of its own: a slice does one thing at a time, so rows can be read while
 /// others are written only if they lie elsewhere.
-const PARTS: usize = 4;
+const PARTS: usize = 2;
 
 /// Rows below which a part is not worth its instructions.
 const LEAST_PART: usize = 8;
