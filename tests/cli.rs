@@ -414,7 +414,7 @@ fn candidates_are_scheduled_and_the_best_is_kept() {
             (choice, cycles.parse().unwrap())
         })
         .collect();
-    assert!(trials.len() > 3, "{told}");
+    assert!(trials.len() > 2, "{told}");
     assert_eq!(trials[0].0, "egraph{choose=0+0+0}");
     let (best, cycles) = *trials.iter().min_by_key(|(_, cycles)| *cycles).unwrap();
     let check = directory.ok(&["check", "best.tsp", "--json"]);
