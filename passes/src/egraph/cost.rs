@@ -6,7 +6,7 @@ use egg::{Id, Language};
 use tspc_ir::{Elem, Type};
 use tspc_machine::Numbers;
 
-use super::facts::{Facts, Graph};
+use super::facts::{Facts, Graph, count};
 use super::language::{Node, Scalar};
 
 /// Sizes, throughputs and latencies.
@@ -60,6 +60,8 @@ impl Cost {
         match node {
             Node::Count(_) | Node::Scalar(_) | Node::Leaf(_) => Some(0),
             Node::Heads(_) | Node::Merge(_) => Some(0),
+            // A vector is read for fewer lanes than it has; from another lane on they would have to move.
+            Node::Lanes([_, start, _]) => (count(graph, *start) == Some(0)).then_some(0),
             Node::Add(x) | Node::Sub(x) | Node::Mul(x) | Node::Max(x) | Node::Min(x) => alu(x, 1),
             Node::Neg(x) | Node::Exp(x) | Node::Tanh(x) | Node::Rsqrt(x) => alu(x, 1),
             Node::CastF16(x) | Node::CastF32(x) => alu(x, 1),
@@ -92,7 +94,6 @@ impl Cost {
             | Node::Split(_)
             | Node::Join(_)
             | Node::Swap(_)
-            | Node::Lanes(_)
             | Node::LayerNorm(_) => None,
         }
     }

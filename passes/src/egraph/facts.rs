@@ -234,7 +234,7 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
         Node::Transpose([x]) if ty(x).rank() < 2 => Err(format!("{} has no rows", ty(x))),
         Node::Transpose([x]) => made(swapped(&ty(x).shape), ty(x).elem),
         Node::Heads([x, n]) => {
-            let heads = count(graph, *n)?;
+            let heads = counted(graph, *n)?;
             match ty(x).shape[..] {
                 [rows, lanes] if heads > 0 && lanes % heads == 0 => {
                     made(vec![heads, rows, lanes / heads], ty(x).elem)
@@ -247,7 +247,7 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
             _ => Err(format!("{} has no heads", ty(x))),
         },
         Node::Split([x, n]) => {
-            let parts = count(graph, *n)?;
+            let parts = counted(graph, *n)?;
             let lanes = ty(x).last();
             if ty(x).rank() == 0 || parts == 0 || lanes % parts != 0 {
                 return Err(format!("{} does not divide into {parts} parts", ty(x)));
@@ -264,7 +264,7 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
             _ => Err(format!("{} has not three dimensions", ty(x))),
         },
         Node::Lanes([x, start, n]) => {
-            let (start, n) = (count(graph, *start)?, count(graph, *n)?);
+            let (start, n) = (counted(graph, *start)?, counted(graph, *n)?);
             match ty(x).rank() > 0 && n > 0 && start + n <= ty(x).last() {
                 true => made(with_last(&ty(x).shape, n), ty(x).elem),
                 false => Err(format!("{} has no {n} lanes from {start}", ty(x))),
@@ -276,12 +276,15 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
 }
 
 /// The number of a class that is a count.
-fn count(graph: &Graph, id: Id) -> Result<usize, String> {
-    let counted = graph[id].iter().find_map(|n| match n {
+pub fn count(graph: &Graph, id: Id) -> Option<usize> {
+    graph[id].iter().find_map(|n| match n {
         Node::Count(c) => Some(c.0),
         _ => None,
-    });
-    counted.ok_or_else(|| "what should be a count is none".into())
+    })
+}
+
+fn counted(graph: &Graph, id: Id) -> Result<usize, String> {
+    count(graph, id).ok_or_else(|| "what should be a count is none".into())
 }
 
 /// Rows of `a` by the rows of `w`.

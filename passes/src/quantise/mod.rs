@@ -17,14 +17,19 @@
 
 mod attention;
 mod linear;
+mod plan;
 mod ranges;
 mod scale;
 mod site;
+mod split;
+mod widen;
 
 pub use ranges::{Range, Ranges};
 pub use site::{Kind, PerSite, Root, Site, sites};
 
 use crate::pass::{Context, OptionDef, Options, PassDef};
+use plan::Plan;
+use split::{Layouts, Room};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use tspc_ir::Opcode::{TensorAdd, TensorCast, TensorConstant};
@@ -50,6 +55,11 @@ pub const PASS: PassDef = PassDef {
             name: "migrate",
             sentence: "How far scales of int8 activations migrate into weights: auto or 0 to 1, then SITE=…, as \
                        precision.",
+        },
+        OptionDef {
+            name: "split",
+            sentence: "Which lanes outlier channels of int8 activations are split into: spare, those that pad the \
+                       last vector, or none.",
         },
     ],
     run,
@@ -107,49 +117,30 @@ fn run(module: Module, context: &Context, options: &Options) -> Result<Module, V
             None => context.precision.clone(),
         };
         let migrate = PerSite::<Migrate>::parse(options.get("migrate").unwrap_or("auto"))?;
+        let split = match options.get("split") {
+            None | Some("spare") => true,
+            Some("none") => false,
+            Some(other) => {
+                let why = format!("{other:?} should be spare or none");
+                return Err(Diagnostic::new(why, Place::named("split")));
+            }
+        };
         let sites = sites(&module);
-        let plan = Plan {
+        let mut plan = Plan {
+            module: &module,
             formats: precision.resolve(&sites)?,
             migrate: migrate.resolve(&sites)?,
             ranges: context.ranges.as_ref(),
             sites,
+            layouts: Layouts::new(),
         };
         plan.check()?;
+        if split {
+            plan.split(Room::of(&context.machine))?;
+        }
         Quantise::new(&module, &plan).all()
     };
     all().map_err(|d| vec![d])
-}
-
-/// What is to be done with each site, by its number.
-struct Plan<'c> {
-    sites: Vec<Site>,
-    formats: Vec<Format>,
-    migrate: Vec<Migrate>,
-    ranges: Option<&'c Ranges>,
-}
-
-impl Plan<'_> {
-    fn check(&self) -> Result<(), Diagnostic> {
-        let refuse = |message: String| Err(Diagnostic::new(message, Place::named("ranges")));
-        let int8 = self.formats.contains(&Format::Int8);
-        match self.ranges {
-            None if int8 => refuse("int8 needs ranges of the operands: calibrate first".into()),
-            Some(ranges) if int8 && ranges.products() != self.sites.len() => refuse(format!(
-                "the ranges are of a module of {} products, this one has {}",
-                ranges.products(),
-                self.sites.len()
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// The range of an operand of a site.
-    fn range(&self, site: usize, operand: usize) -> Result<&Range, Diagnostic> {
-        let none = || Diagnostic::new("there are no ranges", Place::named("ranges"));
-        self.ranges
-            .ok_or_else(none)?
-            .of(site, operand, &self.sites[site].roots[operand])
-    }
 }
 
 /// The rewriting; maps of what is shared are from old values to new ones.
@@ -165,6 +156,10 @@ struct Quantise<'m> {
     roots: BTreeMap<(Value, usize), (Value, Vec<f32>)>,
     /// New operands and the old view over them → the new view.
     views: BTreeMap<(Value, Op), Value>,
+    /// Split values → the new ones, in the lanes of their layouts.
+    wide: BTreeMap<Value, Value>,
+    /// Split values → their channels, each once.
+    narrow: BTreeMap<Value, Value>,
     /// Additions of a bias that take up a correction.
     biases: BTreeMap<Op, Vec<f64>>,
 }
@@ -179,6 +174,8 @@ impl<'m> Quantise<'m> {
             halves: BTreeMap::new(),
             roots: BTreeMap::new(),
             views: BTreeMap::new(),
+            wide: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             biases: BTreeMap::new(),
         }
     }
@@ -200,20 +197,39 @@ impl<'m> Quantise<'m> {
                 },
                 (None, Some(correction)) => self.corrected_bias(op, &correction)?,
                 (None, None) => {
-                    for &v in &module[op].operands {
-                        self.value(v)?;
+                    if let Some(layout) = self.layout_of(op) {
+                        let wide = self.widened(op, &layout)?;
+                        self.made(op, wide);
+                        continue;
                     }
-                    self.rewriter.copy(op)?;
+                    self.copied(op)?;
                     continue;
                 }
             };
-            self.rewriter.replace(module[op].results[0], new);
+            self.made(op, new);
         }
         without_dead_ops(&self.rewriter.finish())
     }
 
-    /// The new value of an old one; a constant is copied when it is first asked for.
+    /// The same op on the new values.
+    fn copied(&mut self, op: Op) -> Result<(), Diagnostic> {
+        let data = &self.rewriter.source()[op];
+        let operands = data.operands.iter().map(|&v| self.value(v));
+        let operands = operands.collect::<Result<Vec<Value>, _>>()?;
+        let (attrs, loc) = (self.rewriter.attrs(op), self.rewriter.loc(data.loc));
+        let new = (self.rewriter.builder).build(data.opcode, &operands, &attrs, loc)?;
+        let results = self.rewriter.builder.module()[new].results.clone();
+        for (&old, new) in data.results.iter().zip(results) {
+            self.rewriter.replace(old, new);
+        }
+        Ok(())
+    }
+
+    /// The new value of an old one, channel by channel; a constant is copied when it is first asked for.
     fn value(&mut self, old: Value) -> Result<Value, Diagnostic> {
+        if self.plan.layouts.contains_key(&old) {
+            return self.narrow(old);
+        }
         if let Some((op, _)) = self.constant_of(old)
             && self.rewriter.value(old).is_err()
         {
@@ -274,11 +290,11 @@ impl<'m> Quantise<'m> {
         &mut self,
         x: Value,
         recip: &[f32],
-        offset: f32,
+        offsets: &[f32],
         loc: Loc,
     ) -> Result<Value, Diagnostic> {
         let recip = self.floats(&[recip.len()], recip, loc)?;
-        let offset = self.floats(&[1], &[offset], loc)?;
+        let offset = self.floats(&[offsets.len()], offsets, loc)?;
         let attrs = [("elem", Attr::Elem(Elem::I8))];
         self.op(Opcode::TensorQuantize, &[x, recip, offset], &attrs, loc)
     }

@@ -147,6 +147,11 @@ impl Emitter<'_> {
                 let attrs = [("start", size(*start)), ("count", size(*count))];
                 self.builder.one(Opcode::StreamLanes, &[x], &attrs, loc)?
             }
+            What::Gather(x, lanes) => {
+                let x = self.value(*x)?;
+                let attrs = [("lanes", Attr::sizes(lanes))];
+                self.builder.one(Opcode::StreamGather, &[x], &attrs, loc)?
+            }
             What::Concat(parts) => {
                 let parts = parts
                     .iter()

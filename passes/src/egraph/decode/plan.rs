@@ -51,6 +51,8 @@ pub enum What {
     Rows(NodeId, usize, usize),
     /// Consecutive lanes: start, count.
     Lanes(NodeId, usize, usize),
+    /// Lanes of an input, by number.
+    Gather(NodeId, Vec<usize>),
     /// Side by side.
     Concat(Vec<NodeId>),
     /// One lane, repeated.
@@ -100,6 +102,7 @@ impl What {
             | What::Merge(x)
             | What::Rows(x, ..)
             | What::Lanes(x, ..)
+            | What::Gather(x, _)
             | What::Broadcast(x, _) => vec![*x],
             What::Concat(parts) => parts.clone(),
             What::Alu(_, args) => args

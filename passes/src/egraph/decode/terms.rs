@@ -215,6 +215,18 @@ impl Term<'_, '_> {
                 let ty = stream(vec![rows, n * lanes], elem);
                 self.plan().add(What::Merge(x), ty, loc, Some(heads))
             }
+            Node::Lanes([x, start, n]) => {
+                let x = self.stored(usize::from(*x))?;
+                let (Val::Count(start), Val::Count(n)) =
+                    (&self.vals[usize::from(*start)], &self.vals[usize::from(*n)])
+                else {
+                    return Err(self.error(i, "lanes are not counted"));
+                };
+                let (start, n) = (*start, *n);
+                let ty = self.plan()[x].ty.clone();
+                let ty = stream([ty.lead(1), &[n]].concat(), elem);
+                self.plan().add(What::Lanes(x, start, n), ty, loc, None)
+            }
             Node::Pass([x, w]) => {
                 let x = self.stored(usize::from(*x))?;
                 let w = self.stored(usize::from(*w))?;

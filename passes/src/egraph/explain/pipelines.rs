@@ -168,6 +168,7 @@ impl<'a> Formed<'a> {
             What::Merge(_) => "the merge of heads".into(),
             What::Rows(..) => "a selection of rows".into(),
             What::Lanes(..) => "a selection of lanes".into(),
+            What::Gather(..) => "lanes of an input".into(),
             What::Concat(_) => "a concatenation".into(),
             What::Broadcast(..) => "a broadcast".into(),
             What::Alu(op, _) => match self.of[node.0] {

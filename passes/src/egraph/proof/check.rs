@@ -282,7 +282,8 @@ impl Replay<'_> {
             }
             Right::Width { of, number, .. } => {
                 let on = bound(bindings, &[of])?;
-                Ok(on.first().map(|&x| number(self.known.width(x) as f32)))
+                let width = |&x| self.known.count(x).unwrap_or(self.known.width(x));
+                Ok(on.first().map(|x| number(width(x) as f32)))
             }
         }
     }

@@ -213,7 +213,7 @@ impl<'t> Knowledge<'t> {
         }
     }
 
-    fn count(&self, id: TermId) -> Option<usize> {
+    pub fn count(&self, id: TermId) -> Option<usize> {
         match self.terms.get(id).0 {
             Head::Count(n) => Some(*n),
             _ => None,

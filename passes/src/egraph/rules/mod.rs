@@ -13,7 +13,7 @@ mod quantisation;
 use egg::{Applier, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite, Subst, Symbol, Var};
 use tspc_ir::Elem;
 
-use super::facts::{Graph, Region};
+use super::facts::{Graph, Region, count};
 use super::language::{Count, Node, Scalar};
 
 /// What a rule may change.
@@ -116,11 +116,11 @@ pub enum Right {
         /// The number; `None`: the rule does not apply.
         number: fn(&[f32]) -> Option<f32>,
     },
-    /// A pattern whose `?k` is the width of a class.
+    /// A pattern whose `?k` is computed from the width of a class, or from the count that it is.
     Width {
         /// The pattern.
         pattern: &'static str,
-        /// Whose last dimension.
+        /// Whose last dimension, or which count.
         of: &'static str,
         /// From the width.
         number: fn(f32) -> f32,
@@ -477,7 +477,8 @@ impl Rule {
             } => {
                 let of = variable(of);
                 let compute = move |g: &Graph, s: &Subst| {
-                    Some(Scalar::from(number(g[s[of]].data.ty.last() as f32)))
+                    let width = count(g, s[of]).unwrap_or(g[s[of]].data.ty.last());
+                    Some(Scalar::from(number(width as f32)))
                 };
                 (pattern, Some(Box::new(compute)))
             }

@@ -10,6 +10,12 @@ const BY_PASSES: &str = "(add (mul (mul (sub ?x (mul (lane-sum (cast-f16 ?x)) ?k
     (mul (mul (lane-sum (cast-f16 (mul (mul ?x ?x) 0.015625))) 64.0) ?k) \
     (mul (mul (lane-sum (cast-f16 ?x)) ?k) (mul (lane-sum (cast-f16 ?x)) ?k))) 0.0) ?eps))) ?g) ?b)";
 
+/// The same, of the first lanes: the others repeat some of them.
+const OF_LANES: &str = "(add (mul (mul (sub ?x (mul (lane-sum (lanes (cast-f16 ?x) 0 ?n)) ?k)) (rsqrt (add (max (sub \
+    (mul (mul (lane-sum (lanes (cast-f16 (mul (mul ?x ?x) 0.015625)) 0 ?n)) 64.0) ?k) \
+    (mul (mul (lane-sum (lanes (cast-f16 ?x) 0 ?n)) ?k) (mul (lane-sum (lanes (cast-f16 ?x) 0 ?n)) ?k))) 0.0) ?eps))) \
+    ?g) ?b)";
+
 const GROUP: &str = "normalisation";
 
 pub const RULES: &[Rule] = &[
@@ -86,5 +92,19 @@ pub const RULES: &[Rule] = &[
             number: |n| 1.0 / n,
         },
         when: &[],
+    },
+    Rule {
+        name: "layer-norm-of-lanes",
+        group: GROUP,
+        reason: "outliers in several lanes count once: a pass takes the first lanes of a vector for nothing",
+        class: Statistics,
+        effect: Forms,
+        left: "(add (mul (mul (sub ?x (mean (lanes ?x 0 ?n))) (rsqrt (add (variance (lanes ?x 0 ?n)) ?eps))) ?g) ?b)",
+        right: Width {
+            pattern: OF_LANES,
+            of: "?n",
+            number: |n| 1.0 / n,
+        },
+        when: &[scalar(&["?eps"])],
     },
 ];
