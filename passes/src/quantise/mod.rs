@@ -6,14 +6,15 @@
 //!
 //! | site | operands | result |
 //! |---|---|---|
-//! | linear int8 | `quantize(x, r[in], o[1])`, shared by all products of x; W i8 | `dequantize(acc, s[out])`, then the correction unless a bias has it |
+//! | linear int8 | `quantize(x, r[in], o[1 or in])`, shared by all products of x; W i8 | `dequantize(acc, s[out])`, then the correction unless a bias has it |
 //! | linear fp16 | `cast(x)`; W f16 | the product |
 //! | attention int8 | `quantize(root, r[channels], [0])`, then the views | `dequantize(acc, s)`, s per head `[heads, 1, 1]` or `[1]` |
 //! | attention fp16 | `cast(root)`, then the views | the product |
 //! | softmax by v | e = exp(x − max) as `quantize(e, [127], [0])` or `cast(e)` | the result as above, divided by the row sums of the *rounded* e |
 //!
-//! Scales are static, from [`Ranges`], so a later pass that widens the channels of an operand (splitting outliers)
-//! changes constants and nothing else. What it may not know: the machine; which model it is.
+//! Scales are static, from [`Ranges`]. Outlier channels of linear int8 operands take several lanes (`split.rs`): such an
+//! operand, and what it is made of lane by lane, has further lanes behind its channels; all else takes the first ones.
+//! What it may not know: which model it is; of the machine more than the lanes of a vector.
 
 mod attention;
 mod linear;

@@ -91,13 +91,12 @@ pub fn activation(range: &Range, weights: &[f64], alpha: f64, layout: &Layout) -
     let step = |(&r, &(_, n)): (&f32, &(usize, usize))| 1.0 / (f64::from(r) * n as f64);
     let offset = |&(c, n): &(usize, usize)| {
         let fraction = (2.0 * c as f64 + 1.0 - n as f64) / (2.0 * n as f64);
-        let fraction = if std::env::var("OCS_F").is_ok() { 0.0 } else { fraction }; // TEMP
         (zero + fraction) as f32
     };
     Activation {
         steps: recip.iter().zip(&copies).map(step).collect(),
         recip,
-        offsets: match copies.len() > layout.channels() && std::env::var("OCS_F").is_err() {
+        offsets: match copies.len() > layout.channels() {
             true => copies.iter().map(offset).collect(),
             false => vec![zero as f32],
         },

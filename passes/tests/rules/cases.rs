@@ -28,6 +28,21 @@ const fn case(
 
 /// What texts abbreviate, in this order.
 pub const ABBREVIATIONS: &[(&str, &str)] = &[
+    // LayerNorm over the first 48 lanes of more, from its parts and by passes.
+    (
+        "$lanes_parts",
+        "(add (mul (mul (sub v0 (mean $lanes)) (rsqrt (add (variance $lanes) 1e-12))) v1) v2)",
+    ),
+    (
+        "$lanes_passes",
+        "(add (mul (mul (sub v0 $lm) (rsqrt (add (max (sub $ls (mul $lm $lm)) 0.0) 1e-12))) v1) v2)",
+    ),
+    ("$lanes", "(lanes v0 0 48)"),
+    ("$lm", "(mul (lane-sum (lanes (cast-f16 v0) 0 48)) 0.020833334)"),
+    (
+        "$ls",
+        "(mul (mul (lane-sum (lanes (cast-f16 (mul (mul v0 v0) 0.015625)) 0 48)) 64.0) 0.020833334)",
+    ),
     // LayerNorm from its parts, and with the moments of passes over 48 and 64.
     (
         "$parts",
@@ -429,6 +444,12 @@ pub const CASES: &[Case] = &[
         "(add (lanes v0 2 3) (lanes v1 2 3))",
     ),
     case(
+        "lanes-of-centred",
+        "f32 4x6, f32 4x1",
+        "(lanes (sub v0 v1) 2 3)",
+        "(sub (lanes v0 2 3) v1)",
+    ),
+    case(
         "lanes-of-scaled",
         "i8 16x16, constant f32 16",
         "(lanes (dequantize v0 v1) 2 3)",
@@ -523,6 +544,12 @@ pub const CASES: &[Case] = &[
         "f32 5x48",
         "(max (variance v0) 0.0)",
         "(variance v0)",
+    ),
+    case(
+        "layer-norm-of-lanes",
+        "f32 5x60, constant f32 60, constant f32 60",
+        "$lanes_parts",
+        "$lanes_passes",
     ),
     case(
         "gelu-sigmoid",

@@ -378,6 +378,18 @@ pub const REFUSALS: &[Refusal] = &[
         "(lanes (add v0 v1) 2 3)",
     ),
     refusal(
+        "lanes-of-centred",
+        "one-lane",
+        "f32 4x6, f32 4x6",
+        "(lanes (sub v0 v1) 2 3)",
+    ),
+    refusal(
+        "lanes-of-centred",
+        "wide",
+        "f32 4x1, f32 4x1",
+        "(lanes (sub v0 v1) 0 1)",
+    ),
+    refusal(
         "lanes-of-scaled",
         "as-wide",
         "i8 4x6, f32 1",
@@ -436,6 +448,12 @@ pub const REFUSALS: &[Refusal] = &[
         "scalar",
         "f32 5x48, constant f32 48, constant f32 48, constant f32 1",
         "(add (mul (mul $d (rsqrt (add (variance v0) v3))) v1) v2)",
+    ),
+    refusal(
+        "layer-norm-of-lanes",
+        "scalar",
+        "f32 5x60, constant f32 60, constant f32 60, constant f32 1",
+        "(add (mul (mul (sub v0 (mean (lanes v0 0 48))) (rsqrt (add (variance (lanes v0 0 48)) v3))) v1) v2)",
     ),
     refusal(
         "gelu-erf",
