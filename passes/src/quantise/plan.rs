@@ -115,7 +115,10 @@ impl Plan<'_> {
         let mut greatest: Vec<f64> = Vec::new();
         for &site in group {
             let w = self.sites[site].roots[1].value;
-            let constant = self.module.def_op(w).and_then(|op| self.module.constant(op));
+            let constant = self
+                .module
+                .def_op(w)
+                .and_then(|op| self.module.constant(op));
             let Some(Data::F32(matrix)) = constant.map(Data::from_const) else {
                 continue;
             };

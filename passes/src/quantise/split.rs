@@ -42,7 +42,9 @@ impl Layout {
         for _ in magnitudes.len()..width {
             let lane = |k: &usize| magnitudes[*k] / copies[*k] as f64;
             // Of equals the first, whatever a NaN would be.
-            let most = (0..copies.len()).rev().max_by(|a, b| lane(a).total_cmp(&lane(b)));
+            let most = (0..copies.len())
+                .rev()
+                .max_by(|a, b| lane(a).total_cmp(&lane(b)));
             if let Some(k) = most {
                 copies[k] += 1;
             }
@@ -187,7 +189,6 @@ fn repeatable(module: &Module, v: Value) -> bool {
     module.ty(v).rank() == 2 && module.def_op(v).is_none_or(made)
 }
 
-
 /// Whether lanes of the results depend on the same lanes of the operands and on nothing else.
 pub fn lane_wise(opcode: Opcode) -> bool {
     matches!(
@@ -261,8 +262,8 @@ mod tests {
     fn widths_fill_the_last_vector_by_whole_superlanes() {
         let room = Room::of(&Machine::tsp_v1());
         for (channels, width) in [
-            (384, 480),   // A quarter more, of 256 spare lanes.
-            (768, 960),   // All of the last vector.
+            (384, 480), // A quarter more, of 256 spare lanes.
+            (768, 960), // All of the last vector.
             (1536, 1600),
             (3072, 3200),
             (320, 320), // Nothing is spare.
@@ -278,14 +279,26 @@ mod tests {
     #[test]
     fn the_scale_is_the_smallest_that_fits() {
         let magnitudes = [1.0, 9.0, 0.5, 4.0, 2.0, 2.0];
-        let needed = |s: f64| magnitudes.iter().map(|m| (m / s).ceil() as usize).sum::<usize>();
+        let needed = |s: f64| {
+            magnitudes
+                .iter()
+                .map(|m| (m / s).ceil() as usize)
+                .sum::<usize>()
+        };
         for width in 6..40 {
             let layout = Layout::fitting(&magnitudes, width);
             assert_eq!(layout.lanes().len(), width);
             let lane = |(m, &n): (&f64, &usize)| m / n as f64;
-            let scale = magnitudes.iter().zip(&layout.copies).map(lane).fold(0.0, f64::max);
+            let scale = magnitudes
+                .iter()
+                .zip(&layout.copies)
+                .map(lane)
+                .fold(0.0, f64::max);
             // A little less of a scale needs more lanes.
-            assert!(needed(scale) <= width && needed(0.999 * scale) > width, "{width}");
+            assert!(
+                needed(scale) <= width && needed(0.999 * scale) > width,
+                "{width}"
+            );
         }
         assert_eq!(Layout::fitting(&magnitudes, 9).copies, [1, 3, 1, 2, 1, 1]);
     }
@@ -296,11 +309,16 @@ mod tests {
         assert_eq!(layout.lanes(), [0, 1, 2, 1, 1, 2]);
         let copies = [(0, 1), (0, 3), (0, 2), (1, 3), (2, 3), (1, 2)];
         assert_eq!(layout.copies(), copies);
-        assert_eq!(layout.gather(&[7, 8, 9, 4, 5, 6]), [7, 8, 9, 8, 8, 9, 4, 5, 6, 5, 5, 6]);
+        assert_eq!(
+            layout.gather(&[7, 8, 9, 4, 5, 6]),
+            [7, 8, 9, 8, 8, 9, 4, 5, 6, 5, 5, 6]
+        );
     }
 
     fn module(body: &str) -> Module {
-        let text = format!("module @m(%0 \"x\": tensor<3x8xf32>, %1 \"s\": tensor<3x1xf32>) {{\n{body}\n}}");
+        let text = format!(
+            "module @m(%0 \"x\": tensor<3x8xf32>, %1 \"s\": tensor<3x1xf32>) {{\n{body}\n}}"
+        );
         parse("s", &text, &Default::default()).unwrap_or_else(|d| panic!("{d}"))
     }
 
@@ -346,7 +364,10 @@ mod tests {
             );
             split(&module(&body), "%4", &OUTLIER)
         };
-        assert_eq!(made("tensor.matmul(%0, %2) : tensor<3x8xf32>"), ["%3", "%4"]);
+        assert_eq!(
+            made("tensor.matmul(%0, %2) : tensor<3x8xf32>"),
+            ["%3", "%4"]
+        );
         assert!(made("tensor.softmax(%0) : tensor<3x8xf32>").is_empty());
         assert!(made("tensor.reshape(%0) {shape = [3, 8]} : tensor<3x8xf32>").is_empty());
     }

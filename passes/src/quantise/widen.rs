@@ -111,7 +111,12 @@ impl Quantise<'_> {
         if let Some(last) = shape.last_mut() {
             *last = layout.lanes().len();
         }
-        let row = |r: usize| layout.lanes().iter().map(move |&c| r * layout.channels() + c);
+        let row = |r: usize| {
+            layout
+                .lanes()
+                .iter()
+                .map(move |&c| r * layout.channels() + c)
+        };
         let at: Vec<usize> = (0..rows).flat_map(row).collect();
         let wide = Array::new(shape, data.gather(&at)).and_then(|a| a.to_const());
         let data = wide.map_err(|why| self.refuse(why, loc))?;

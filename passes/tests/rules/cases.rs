@@ -38,7 +38,10 @@ pub const ABBREVIATIONS: &[(&str, &str)] = &[
         "(add (mul (mul (sub v0 $lm) (rsqrt (add (max (sub $ls (mul $lm $lm)) 0.0) 1e-12))) v1) v2)",
     ),
     ("$lanes", "(lanes v0 0 48)"),
-    ("$lm", "(mul (lane-sum (lanes (cast-f16 v0) 0 48)) 0.020833334)"),
+    (
+        "$lm",
+        "(mul (lane-sum (lanes (cast-f16 v0) 0 48)) 0.020833334)",
+    ),
     (
         "$ls",
         "(mul (mul (lane-sum (lanes (cast-f16 (mul (mul v0 v0) 0.015625)) 0 48)) 64.0) 0.020833334)",
