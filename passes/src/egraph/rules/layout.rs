@@ -6,8 +6,8 @@ use super::Class::Exact;
 use super::Effect::{Offers, Replaces};
 use super::Right::Pattern;
 use super::{
-    Condition, Rule, as_wide, computed, constant, head_row, input, matrix, narrow, parts, scalar,
-    single,
+    Condition, Rule, as_wide, computed, constant, head_row, input, matrix, narrow, one_lane, parts,
+    scalar, single, wide,
 };
 
 const fn rule(
@@ -219,6 +219,13 @@ pub const RULES: &[Rule] = &[
         "(lanes (add ?x ?b) ?s ?n)",
         "(add (lanes ?x ?s ?n) (lanes ?b ?s ?n))",
         &[constant(&["?b"]), as_wide(&["?x", "?b"])],
+    ),
+    normal(
+        "lanes-of-centred",
+        "a row's mean is the same for all lanes",
+        "(lanes (sub ?x ?m) ?s ?n)",
+        "(sub (lanes ?x ?s ?n) ?m)",
+        &[one_lane(&["?m"]), wide(&["?x"])],
     ),
     normal(
         "lanes-of-scaled",
