@@ -106,11 +106,13 @@ impl Room {
         }
     }
 
-    /// The lanes that these channels may fill without another vector, and without more than a quarter beyond them.
+    /// The lanes that these channels may fill without another vector, and without more than a quarter beyond them: as
+    /// many whole superlanes in each vector, so that vectors can be added up.
     fn width(self, channels: usize) -> usize {
-        let vectors = channels.next_multiple_of(self.vector);
-        let most = vectors.min(channels + channels / 4);
-        (most / self.superlane * self.superlane).max(channels)
+        let vectors = channels.div_ceil(self.vector);
+        let most = (vectors * self.vector).min(channels + channels / 4);
+        let unit = vectors * self.superlane;
+        (most / unit * unit).max(channels)
     }
 }
 
@@ -282,7 +284,9 @@ mod tests {
             (3072, 3200),
             (320, 320), // Nothing is spare.
             (640, 640),
-            (32, 32), // A quarter is less than a superlane.
+            (32, 32),   // A quarter is less than a superlane.
+            (448, 544), // 2 · 272; 560 would be 2 · 280.
+            (1000, 1216),
             (100, 112),
             (1, 1),
         ] {
@@ -359,10 +363,12 @@ mod tests {
             %6 = tensor.mul(%3, %5) : tensor<3x8xf32>
             %7 = tensor.add(%6, %2) : tensor<3x8xf32>
             %8 = tensor.exp(%7) : tensor<3x8xf32>
+            %9 = tensor.neg(%8) : tensor<3x8xf32>
             tensor.return(%8) {names = ["y"]}"#,
         );
-        // Neither the square, which is summed, nor what follows, nor rows of one lane.
-        assert_eq!(split(&module, "%7", &OUTLIER), ["%0", "%3", "%6", "%7"]);
+        // Neither the square, which is summed, nor what leads nowhere, nor rows of one lane; but what is returned.
+        let wanted = ["%0", "%3", "%6", "%7", "%8"];
+        assert_eq!(split(&module, "%7", &OUTLIER), wanted);
         assert!(split(&module, "%7", &[0.0; 8]).is_empty());
     }
 

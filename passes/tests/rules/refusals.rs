@@ -378,6 +378,12 @@ pub const REFUSALS: &[Refusal] = &[
         "(lanes (add v0 v1) 2 3)",
     ),
     refusal(
+        "lanes-of-sum",
+        "unscaled",
+        "f32 4x6, constant f32 6",
+        "(lanes (add (mul v0 v0) v1) 2 3)",
+    ),
+    refusal(
         "lanes-of-centred",
         "one-lane",
         "f32 4x6, f32 4x6",

@@ -7,7 +7,7 @@ use super::Effect::{Offers, Replaces};
 use super::Right::Pattern;
 use super::{
     Condition, Rule, as_wide, computed, constant, head_row, input, matrix, narrow, one_lane, parts,
-    scalar, single, wide,
+    scalar, single, unscaled, wide,
 };
 
 const fn rule(
@@ -218,7 +218,7 @@ pub const RULES: &[Rule] = &[
         PARTS,
         "(lanes (add ?x ?b) ?s ?n)",
         "(add (lanes ?x ?s ?n) (lanes ?b ?s ?n))",
-        &[constant(&["?b"]), as_wide(&["?x", "?b"])],
+        &[constant(&["?b"]), as_wide(&["?x", "?b"]), unscaled(&["?x"])],
     ),
     normal(
         "lanes-of-centred",
