@@ -170,7 +170,7 @@ fn number(array: &Array, transposed: bool, batch: usize, row: usize, lane: usize
 }
 
 /// For each tensor that is the last of its path and type in `a`, how the closest one in `b` of that path, type and
-/// shape, perhaps transposed, differs on valid tokens.
+/// shape, perhaps transposed or with further lanes, differs on valid tokens.
 fn differences(a: &[Named], b: &[Named], tokens: usize, same_op: bool) -> Vec<Difference> {
     let mut found = Vec::new();
     for (i, want) in a.iter().enumerate() {
@@ -192,8 +192,11 @@ fn difference(want: &Named, got: &Named, tokens: usize) -> Option<Difference> {
     let n = shape.len();
     let mut turned = shape.clone();
     turned.swap(n - 2, n - 1);
-    let transposed = got.array.shape != *shape;
-    if transposed && got.array.shape != turned {
+    let theirs = &got.array.shape;
+    // Outlier channels may have further lanes, behind those of the channels.
+    let more = theirs.len() == n && theirs[n - 1] > shape[n - 1] && shape[n - 1] > 1;
+    let transposed = theirs != shape && !(more && theirs[..n - 1] == shape[..n - 1]);
+    if transposed && *theirs != turned {
         return None;
     }
     let (batches, rows, lanes) = (shape[..n - 2].iter().product(), shape[n - 2], shape[n - 1]);

@@ -137,6 +137,9 @@ op_table! {
     TensorConcat Tensor "tensor.concat" [parts: Many] {Req axis: Int} NONE One Plain
         "The parts one after the other along one dimension."
         "(%0 \"a\": tensor<2x3xf32>, %1 \"b\": tensor<2x1xf32>)\n%2 = tensor.concat(%0, %1) {axis = 1} : tensor<2x4xf32>";
+    TensorGather Tensor "tensor.gather" [x: One] {Req lanes: Ints} NONE One Plain
+        "Element i along the last dimension is element lanes[i] of x; any may be named several times."
+        "(%0 \"x\": tensor<2x3xf32>)\n%1 = tensor.gather(%0) {lanes = [0, 1, 2, 1]} : tensor<2x4xf32>";
     TensorCast Tensor "tensor.cast" [x: One] {Req elem: Elem} NONE One Plain
         "Conversion as on the chip: to nearest even, saturating to integers, NaN to 0."
         "(%0 \"x\": tensor<3xf32>)\n%1 = tensor.cast(%0) {elem = f16} : tensor<3xf16>";
@@ -162,6 +165,9 @@ op_table! {
     StreamLanes Stream "stream.lanes" [x: One] {Req start: Int, Req count: Int} NONE One Plain
         "View: count lanes from start on."
         "(%0 \"x\": stream<8x768xi8>)\n%1 = stream.lanes(%0) {start = 640, count = 128} : stream<8x128xi8>";
+    StreamGather Stream "stream.gather" [x: One] {Req lanes: Ints} NONE One Plain
+        "View of an input: lane i is lane lanes[i] of x; any may be named several times, since the host fills them."
+        "(%0 \"x\": stream<8x3xf32>)\n%1 = stream.gather(%0) {lanes = [0, 1, 2, 1]} : stream<8x4xf32>";
     StreamBroadcast Stream "stream.broadcast" [x: One] {Req lanes: Int} NONE One Plain
         "View: the only lane of each row, repeated."
         "(%0 \"x\": stream<8x1xf32>)\n%1 = stream.broadcast(%0) {lanes = 128} : stream<8x128xf32>";

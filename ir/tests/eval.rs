@@ -89,6 +89,12 @@ fn tensor_functions() {
         x.clone(),
     );
     close(&slice, &[0.5, 3.0]);
+    let gather = unary(
+        ty,
+        "tensor.gather(%0) {lanes = [1, 0, 1]} : tensor<2x3xf32>",
+        x.clone(),
+    );
+    close(&gather, &[-2.0, 1.0, -2.0, 3.0, 0.5, 3.0]);
     let cast = unary(ty, "tensor.cast(%0) {elem = i8} : tensor<2x2xi8>", x);
     assert_eq!(cast.data, Data::I8(vec![1, -2, 0, 3]), "ties go to even");
 }
@@ -142,6 +148,8 @@ fn stream_views() {
     assert_eq!(of(rows), Data::I8(vec![8, 9, 10, 11, 0, 1, 2, 3]));
     let lanes = "%1 = stream.lanes(%0) {start = 1, count = 2} : stream<3x2xi8>";
     assert_eq!(of(lanes), Data::I8(vec![1, 2, 5, 6, 9, 10]));
+    let gather = "%1 = stream.gather(%0) {lanes = [3, 0, 3]} : stream<3x3xi8>";
+    assert_eq!(of(gather), Data::I8(vec![3, 0, 3, 7, 4, 7, 11, 8, 11]));
     let heads = "%1 = stream.heads(%0) {heads = 2, tile = 4} : stream<2x3x2xi8>";
     assert_eq!(
         of(heads),

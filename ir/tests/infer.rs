@@ -73,6 +73,14 @@ fn tensor_ops_refuse() {
                 "starts -1 is negative",
             ),
             (
+                "%9 = tensor.gather(%0) {lanes = [2, 0, 3]} : tensor<2x3xf32>",
+                "tensor<2x3xf32> has no lane 3",
+            ),
+            (
+                "%9 = tensor.gather(%0) {lanes = []} : tensor<2x1xf32>",
+                "there are no lanes",
+            ),
+            (
                 "%9 = tensor.concat(%0, %1) {axis = 0} : tensor<3xf32>",
                 "does not continue",
             ),
@@ -114,6 +122,10 @@ fn stream_ops_refuse() {
             (
                 "%9 = stream.rows(%0) {start = 3, count = 3, step = -2} : stream<3x6xi8>",
                 "3 and -1 should be below 8",
+            ),
+            (
+                "%9 = stream.gather(%0) {lanes = [99]} : stream<8x1xi8>",
+                "has no lane 99",
             ),
             (
                 "%9 = stream.lanes(%0) {start = 4, count = 3} : stream<8x3xi8>",

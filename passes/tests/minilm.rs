@@ -19,7 +19,7 @@ fn a_trained_model_survives() {
             host::cosine(&embedding, &sentence.pooled)
         };
         let int8 = cosine("canonicalise,quantise");
-        assert!(int8 >= 0.97, "{int8}: {}", sentence.text);
+        assert!(int8 >= 0.98, "{int8}: {}", sentence.text);
         let fp16 = cosine("canonicalise,quantise{precision=fp16}");
         assert!(fp16 >= 0.9999, "{fp16}: {}", sentence.text);
     }

@@ -95,6 +95,22 @@ fn views_of_inputs_and_constants_are_cut_anywhere() {
 }
 
 #[test]
+fn the_host_fills_lanes_of_inputs_as_often_as_they_are_named() {
+    let mut t = Net::new(3);
+    let x = t.input("x", 6, 500, F32);
+    let lanes: Vec<usize> = (0..500).chain((0..200).map(|i| i * i % 500)).collect();
+    let wide = t.gather(x, &lanes);
+    let all = t.convert(wide, I8);
+    let rows = t.rows(wide, 5, 3, -2);
+    let some = t.lanes(rows, 30, 600);
+    let some = t.convert(some, I8);
+    let plain = t.convert(x, I8);
+    let tiled = t.tiled_alike(&[all, some, plain]);
+    // 700 lanes of three tiles, and 600 from another lane on of two.
+    assert_eq!(count(&tiled, Opcode::StreamGather), 5);
+}
+
+#[test]
 fn flat_transposes_and_computed_weights() {
     for (rows, lanes, elem) in [(5, 700, I8), (330, 40, I8), (400, 350, F16), (48, 20, I8)] {
         let mut t = Net::new(lanes as u64);
@@ -443,7 +459,7 @@ type Build = fn(&mut Net) -> Vec<Value>;
 
 #[test]
 fn what_cannot_be_tiled_is_refused() {
-    let cases: [(&str, Build); 18] = [
+    let cases: [(&str, Build); 19] = [
         (
             "stream.byte: expected a value that a pipeline or pass makes",
             |t| {
@@ -469,6 +485,14 @@ fn what_cannot_be_tiled_is_refused() {
             |t| {
                 let x = t.input("x", 4, 8, F32);
                 vec![t.transpose(x)]
+            },
+        ),
+        (
+            "stream.gather: expected an input, whose lanes the host fills",
+            |t| {
+                let x = t.input("x", 4, 8, F32);
+                let x = t.convert(x, I8);
+                vec![t.gather(x, &[7, 0])]
             },
         ),
         (

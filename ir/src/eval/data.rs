@@ -218,6 +218,15 @@ impl Array {
         }
     }
 
+    /// The elements with these numbers of every run along the last dimension.
+    pub(super) fn gather_last(&self, lanes: &[usize]) -> Data {
+        let runs = (0..self.data.len()).step_by(self.last().max(1));
+        let at: Vec<usize> = runs
+            .flat_map(|start| lanes.iter().map(move |lane| start + lane))
+            .collect();
+        self.data.gather(&at)
+    }
+
     /// The array repeated to a shape to which it broadcasts.
     pub(super) fn broadcast(&self, shape: &[usize]) -> Array {
         if self.shape == shape {

@@ -47,6 +47,7 @@ impl Evaluator<'_> {
                     .view(&ty.shape, &strides(&x(0)?.shape), data.attrs.size("start")?)
                     .data
             }
+            StreamGather => x(0)?.gather_last(&data.attrs.sizes("lanes")?),
             StreamBroadcast => {
                 let mut by = strides(&x(0)?.shape);
                 by[rank - 1] = 0;

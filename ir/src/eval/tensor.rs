@@ -75,6 +75,7 @@ impl Evaluator<'_> {
                     .collect::<Result<Vec<_>, _>>()?;
                 Array::concat(&parts, data.attrs.size("axis")?, &ty.shape, ty.elem).data
             }
+            TensorGather => x(0)?.gather_last(&data.attrs.sizes("lanes")?),
             TensorCast => x(0)?.data.convert(data.attrs.elem("elem")?),
             TensorQuantize => {
                 let (r, o) = (x(1)?.broadcast(&ty.shape), x(2)?.broadcast(&ty.shape));

@@ -1,6 +1,6 @@
 //! Result types of `stream.*`.
 
-use super::tensor::{broadcast, concat};
+use super::tensor::{broadcast, concat, gathered};
 use super::{Ctx, check_alu, check_run, one, want};
 use crate::ops::Opcode::{self, *};
 use crate::types::Elem::{F16, F32, I8, I32, U8};
@@ -28,6 +28,10 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             let (start, count) = (ctx.attrs.size("start")?, ctx.attrs.size("count")?);
             check_run(start, count, 1, x.last())?;
             one(Kind::Stream, [x.lead(1), &[count]].concat(), x.elem)
+        }
+        StreamGather => {
+            let x = matrix(ctx.ty(0)?)?;
+            one(Kind::Stream, gathered(ctx)?, x.elem)
         }
         StreamBroadcast => {
             let x = matrix(ctx.ty(0)?)?;

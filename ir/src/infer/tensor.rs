@@ -91,6 +91,7 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             let types: Vec<&Type> = ctx.operands.iter().collect();
             Ok(vec![concat(&types, axis(ctx)?)?])
         }
+        TensorGather => tensor(gathered(ctx)?, ctx.ty(0)?.elem),
         TensorCast => tensor(ctx.ty(0)?.shape.clone(), ctx.attrs.elem("elem")?),
         TensorQuantize => {
             let x = ctx.ty(0)?;
@@ -163,6 +164,16 @@ fn onto(x: &Type, y: &Type) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{y} does not broadcast to {x}"))
+    }
+}
+
+/// The shape of lanes picked by number.
+pub(super) fn gathered(ctx: &Ctx) -> Result<Vec<usize>, String> {
+    let (x, lanes) = (ctx.ty(0)?, ctx.attrs.sizes("lanes")?);
+    match lanes.iter().find(|&&lane| lane >= x.last()) {
+        Some(lane) => Err(format!("{x} has no lane {lane}")),
+        None if x.rank() == 0 || lanes.is_empty() => Err("there are no lanes".into()),
+        None => Ok([x.lead(1), &[lanes.len()]].concat()),
     }
 }
 

@@ -156,6 +156,8 @@ impl Cost {
         match node {
             Node::Count(_) | Node::Scalar(_) | Node::Leaf(_) => Some(Cycles::default()),
             Node::Heads(_) | Node::Merge(_) => Some(Cycles::default()),
+            // A vector is read for fewer lanes than it has; from another lane on they would have to move.
+            Node::Lanes([_, start, _]) => (count(graph, *start) == Ok(0)).then(Cycles::default),
             Node::Add(x) | Node::Sub(x) | Node::Mul(x) | Node::Max(x) | Node::Min(x) => alu(x, 1),
             Node::Neg(x) | Node::Exp(x) | Node::Tanh(x) | Node::Rsqrt(x) => alu(x, 1),
             Node::CastF16(x) | Node::CastF32(x) => alu(x, 1),
@@ -210,7 +212,6 @@ impl Cost {
             | Node::Split(_)
             | Node::Join(_)
             | Node::Swap(_)
-            | Node::Lanes(_)
             | Node::LayerNorm(_) => None,
         }
     }

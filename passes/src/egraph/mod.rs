@@ -31,7 +31,7 @@ use crate::tile;
 
 use cost::{Cost, Cycles};
 use decode::pipelines::Room;
-use decode::plan::{NodeId, Plan};
+use decode::plan::{NodeId, Plan, What, stream, with_rows};
 use decode::terms::{Bound, Decoder, Grid, Instance};
 use facts::Role;
 use language::Node;
@@ -272,7 +272,7 @@ pub fn plan(
     grid: Grid,
 ) -> Result<Planned, Diagnostic> {
     let mut decoder = Decoder::new(machine, grid);
-    let mut nodes: BTreeMap<Value, NodeId> = BTreeMap::new();
+    let mut nodes = gathered(source, &mut decoder.plan)?;
     let mut spans = Vec::new();
     for part in parts {
         let (encoded, found) = (&part.encoded, &solved[part.which]);
@@ -295,6 +295,30 @@ pub fn plan(
         outputs,
         spans,
     })
+}
+
+/// Inputs some of whose lanes the module names several times.
+fn gathered(source: &Module, plan: &mut Plan) -> Result<BTreeMap<Value, NodeId>, Diagnostic> {
+    let mut nodes = BTreeMap::new();
+    for (name, input) in source.inputs() {
+        for &op in source.body_ops() {
+            let data = &source[op];
+            if !region::gathers(source, op) || data.operands[0] != input {
+                continue;
+            }
+            let refuse = |e| Diagnostic::new(e, source.place(op));
+            let lanes = data.attrs.sizes("lanes").map_err(refuse)?;
+            let rows = |v: Value| {
+                let ty = source.ty(v);
+                stream(with_rows(ty.shape.clone()), ty.elem)
+            };
+            let x = plan.input(name, false, rows(input), data.loc);
+            let wide = rows(data.results[0]);
+            let node = plan.add(What::Gather(x, lanes), wide, data.loc, None);
+            nodes.insert(data.results[0], node);
+        }
+    }
+    Ok(nodes)
 }
 
 /// A solved term with the leaves and places of one region.

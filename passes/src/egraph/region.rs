@@ -139,8 +139,8 @@ impl<'m> Encoder<'m> {
             let escapes = self.outputs.contains(&result)
                 || building.users[result.index()].iter().any(outside);
             let constant = self.module[op].opcode == Opcode::TensorConstant;
-            // Views and constants become part of who takes them.
-            if !constant && (escapes || !is_view(self.module, op)) {
+            // Views and constants become part of who takes them; gathered inputs are as if they were inputs.
+            if !constant && !gathers(self.module, op) && (escapes || !is_view(self.module, op)) {
                 let id = building.value(result, &inside)?;
                 if escapes {
                     roots.push((result, id));
@@ -155,6 +155,12 @@ impl<'m> Encoder<'m> {
             of: building.of,
         })
     }
+}
+
+/// Whether this is an op that picks lanes of an input, which the host does.
+pub fn gathers(module: &Module, op: Op) -> bool {
+    let data = &module[op];
+    data.opcode == Opcode::TensorGather && module.def_op(data.operands[0]).is_none()
 }
 
 fn is_view(module: &Module, op: Op) -> bool {
@@ -185,6 +191,7 @@ impl Building<'_> {
         let op = self.module.def_op(v);
         let id = match op {
             Some(op) if self.module[op].opcode == Opcode::TensorConstant => self.constant(v, op),
+            Some(op) if gathers(self.module, op) => self.leaf(v, Role::Computed),
             Some(op) if inside.contains(&op) => self.op(op, inside)?,
             Some(_) => self.leaf(v, Role::Computed),
             None => self.leaf(v, Role::Input),

@@ -34,7 +34,7 @@ impl Quantise<'_> {
                     return self.scaled(a, b, loc);
                 };
                 let e = self.value(e)?;
-                let a = self.quantize(e, &[LIMIT as f32], 0.0, loc)?;
+                let a = self.quantize(e, &[LIMIT as f32], &[0.0], loc)?;
                 let step = vec![symmetric(1.0)];
                 let rounded = self.dequantize(a, &[1], &step, loc)?;
                 let b = self.byte_operand(site, 1, loc)?;
@@ -106,7 +106,7 @@ impl Quantise<'_> {
                 let recip = scales.iter().map(|&s| (1.0 / f64::from(s)) as f32);
                 let recip: Vec<f32> = recip.flat_map(|r| std::iter::repeat_n(r, width)).collect();
                 let x = self.value(root.value)?;
-                let quantised = (self.quantize(x, &recip, 0.0, loc)?, scales);
+                let quantised = (self.quantize(x, &recip, &[0.0], loc)?, scales);
                 self.roots.insert(key, quantised.clone());
                 quantised
             }

@@ -6,7 +6,7 @@
 //!
 //! | site | operands | result |
 //! |---|---|---|
-//! | linear int8 | `quantize(x, r[in], o[1])`, shared by all products of x; W i8 | `dequantize(acc, s[out])`, then the correction unless a bias has it |
+//! | linear int8 | `quantize(x, r[in], o[1 or in])`, shared by all products of x; W i8 | `dequantize(acc, s[out])`, then the correction unless a bias has it |
 //! | linear fp16 | `cast(x)`; W f16 | the product |
 //! | attention int8 | `quantize(root, r[channels], [0])`, then the views | `dequantize(acc, s)`, s per head `[heads, 1, 1]` or `[1]` |
 //! | attention fp16 | `cast(root)`, then the views | the product |
@@ -14,20 +14,26 @@
 //!
 //! Where a site is int8, values that are normalised become `bounded(x, energy)`: x, with what calibration saw of it.
 //!
-//! Scales are static, from [`Ranges`], so a later pass that widens the channels of an operand (splitting outliers)
-//! changes constants and nothing else. What it may not know: the machine; which model it is.
+//! Scales are static, from [`Ranges`]. Outlier channels of linear int8 operands take several lanes (`split.rs`): such an
+//! operand, and what it is made of lane by lane, has further lanes behind its channels; all else takes the first ones.
+//! What it may not know: which model it is; of the machine more than the lanes of a vector.
 
 mod attention;
 mod linear;
+mod plan;
 mod ranges;
 mod scale;
 mod site;
+mod split;
 mod statistics;
+mod widen;
 
 pub use ranges::{Range, Ranges};
 pub use site::{Kind, PerSite, Root, Site, sites};
 
 use crate::pass::{Context, OptionDef, Options, PassDef};
+use plan::Plan;
+use split::{Layouts, Room};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use tspc_ir::Opcode::{TensorAdd, TensorCast, TensorConstant};
@@ -53,6 +59,11 @@ pub const PASS: PassDef = PassDef {
             name: "migrate",
             sentence: "How far scales of int8 activations migrate into weights: auto or 0 to 1, then SITE=…, as \
                        precision.",
+        },
+        OptionDef {
+            name: "split",
+            sentence: "Which lanes outlier channels of int8 activations are split into: spare, those that pad the \
+                       last vector, or none.",
         },
     ],
     run,
@@ -110,55 +121,34 @@ fn run(module: Module, context: &Context, options: &Options) -> Result<Module, V
             None => context.precision.clone(),
         };
         let migrate = PerSite::<Migrate>::parse(options.get("migrate").unwrap_or("auto"))?;
+        let split = match options.get("split") {
+            None | Some("spare") => true,
+            Some("none") => false,
+            Some(other) => {
+                let why = format!("{other:?} should be spare or none");
+                return Err(Diagnostic::new(why, Place::named("split")));
+            }
+        };
         let sites = sites(&module);
         let mut plan = Plan {
+            module: &module,
             formats: precision.resolve(&sites)?,
             migrate: migrate.resolve(&sites)?,
             ranges: context.ranges.as_ref(),
             energies: BTreeMap::new(),
             sites,
+            layouts: Layouts::new(),
         };
         plan.check()?;
         if let (true, Some(ranges)) = (plan.formats.contains(&Format::Int8), plan.ranges) {
             plan.energies = statistics::energies(&module, ranges)?;
         }
+        if split {
+            plan.split(Room::of(&context.machine))?;
+        }
         Quantise::new(&module, &plan).all()
     };
     all().map_err(|d| vec![d])
-}
-
-/// What is to be done with each site, by its number.
-struct Plan<'c> {
-    sites: Vec<Site>,
-    formats: Vec<Format>,
-    migrate: Vec<Migrate>,
-    ranges: Option<&'c Ranges>,
-    /// How large the rows of values get whose lanes are summed in fixed point.
-    energies: BTreeMap<Value, f32>,
-}
-
-impl Plan<'_> {
-    fn check(&self) -> Result<(), Diagnostic> {
-        let refuse = |message: String| Err(Diagnostic::new(message, Place::named("ranges")));
-        let int8 = self.formats.contains(&Format::Int8);
-        match self.ranges {
-            None if int8 => refuse("int8 needs ranges of the operands: calibrate first".into()),
-            Some(ranges) if int8 && ranges.products() != self.sites.len() => refuse(format!(
-                "the ranges are of a module of {} products, this one has {}",
-                ranges.products(),
-                self.sites.len()
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// The range of an operand of a site.
-    fn range(&self, site: usize, operand: usize) -> Result<&Range, Diagnostic> {
-        let none = || Diagnostic::new("there are no ranges", Place::named("ranges"));
-        self.ranges
-            .ok_or_else(none)?
-            .of(site, operand, &self.sites[site].roots[operand])
-    }
 }
 
 /// The rewriting; maps of what is shared are from old values to new ones.
@@ -174,6 +164,10 @@ struct Quantise<'m> {
     roots: BTreeMap<(Value, usize), (Value, Vec<f32>)>,
     /// New operands and the old view over them → the new view.
     views: BTreeMap<(Value, Op), Value>,
+    /// Split values → the new ones, in the lanes of their layouts.
+    wide: BTreeMap<Value, Value>,
+    /// Split values → their channels, each once.
+    narrow: BTreeMap<Value, Value>,
     /// Additions of a bias that take up a correction.
     biases: BTreeMap<Op, Vec<f64>>,
 }
@@ -188,6 +182,8 @@ impl<'m> Quantise<'m> {
             halves: BTreeMap::new(),
             roots: BTreeMap::new(),
             views: BTreeMap::new(),
+            wide: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             biases: BTreeMap::new(),
         }
     }
@@ -199,8 +195,11 @@ impl<'m> Quantise<'m> {
             .map(|(i, s)| (s.op, i))
             .collect();
         for (name, input) in module.inputs() {
-            let loc = self.rewriter.builder.locs().path(name);
-            self.bound(input, loc)?;
+            // Of a split one, whose lanes the host fills, it is its channels that are bounded.
+            if !self.plan.layouts.contains_key(&input) {
+                let loc = self.rewriter.builder.locs().path(name);
+                self.replaced(input, self.rewriter.value(input)?, loc)?;
+            }
         }
         for &op in module.body_ops() {
             if module[op].opcode == TensorConstant {
@@ -213,26 +212,39 @@ impl<'m> Quantise<'m> {
                 },
                 (None, Some(correction)) => self.corrected_bias(op, &correction)?,
                 (None, None) => {
-                    for &v in &module[op].operands {
-                        self.value(v)?;
-                    }
-                    let copy = self.rewriter.copy(op)?;
-                    let Some(&new) = self.rewriter.builder.module()[copy].results.first() else {
+                    if let Some(layout) = self.layout_of(op) {
+                        let wide = self.widened(op, &layout)?;
+                        self.made(op, wide)?;
                         continue;
-                    };
-                    new
+                    }
+                    self.copied(op)?;
+                    continue;
                 }
             };
-            let old = module[op].results[0];
-            self.rewriter.replace(old, new);
-            let loc = self.rewriter.loc(module[op].loc);
-            self.bound(old, loc)?;
+            self.made(op, new)?;
         }
         without_dead_ops(&self.rewriter.finish())
     }
 
-    /// The new value of an old one; a constant is copied when it is first asked for.
+    /// The same op on the new values.
+    fn copied(&mut self, op: Op) -> Result<(), Diagnostic> {
+        let data = &self.rewriter.source()[op];
+        let operands = data.operands.iter().map(|&v| self.value(v));
+        let operands = operands.collect::<Result<Vec<Value>, _>>()?;
+        let (attrs, loc) = (self.rewriter.attrs(op), self.rewriter.loc(data.loc));
+        let new = (self.rewriter.builder).build(data.opcode, &operands, &attrs, loc)?;
+        let results = self.rewriter.builder.module()[new].results.clone();
+        for (&old, new) in data.results.iter().zip(results) {
+            self.replaced(old, new, loc)?;
+        }
+        Ok(())
+    }
+
+    /// The new value of an old one, channel by channel; a constant is copied when it is first asked for.
     fn value(&mut self, old: Value) -> Result<Value, Diagnostic> {
+        if self.plan.layouts.contains_key(&old) {
+            return self.narrow(old);
+        }
         if let Some((op, _)) = self.constant_of(old)
             && self.rewriter.value(old).is_err()
         {
@@ -293,11 +305,11 @@ impl<'m> Quantise<'m> {
         &mut self,
         x: Value,
         recip: &[f32],
-        offset: f32,
+        offsets: &[f32],
         loc: Loc,
     ) -> Result<Value, Diagnostic> {
         let recip = self.floats(&[recip.len()], recip, loc)?;
-        let offset = self.floats(&[1], &[offset], loc)?;
+        let offset = self.floats(&[offsets.len()], offsets, loc)?;
         let attrs = [("elem", Attr::Elem(Elem::I8))];
         self.op(Opcode::TensorQuantize, &[x, recip, offset], &attrs, loc)
     }

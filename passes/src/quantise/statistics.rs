@@ -88,17 +88,26 @@ pub fn energies(module: &Module, ranges: &Ranges) -> Result<BTreeMap<Value, f32>
 }
 
 impl Quantise<'_> {
-    /// From here on what stands for a normalised value says how large its rows get.
-    pub(super) fn bound(&mut self, old: Value, loc: Loc) -> Result<(), Diagnostic> {
-        let Some(&energy) = self.plan.energies.get(&old) else {
-            return Ok(());
-        };
-        let x = self.rewriter.value(old)?;
-        if self.rewriter.builder.ty(x).elem == Elem::F32 {
-            let energy = self.floats(&[1], &[energy], loc)?;
-            let bounded = self.op(TensorBounded, &[x, energy], &[], loc)?;
-            self.rewriter.replace(old, bounded);
-        }
+    /// Puts a new value in the place of an old one; a normalised one says how large its rows get.
+    pub(super) fn replaced(&mut self, old: Value, new: Value, loc: Loc) -> Result<(), Diagnostic> {
+        let new = self.bounded(old, new, loc)?;
+        self.rewriter.replace(old, new);
         Ok(())
+    }
+
+    /// What stands for the channels of an old value, with how large its rows get if it is normalised.
+    pub(super) fn bounded(
+        &mut self,
+        old: Value,
+        new: Value,
+        loc: Loc,
+    ) -> Result<Value, Diagnostic> {
+        match self.plan.energies.get(&old) {
+            Some(&energy) if self.rewriter.builder.ty(new).elem == Elem::F32 => {
+                let energy = self.floats(&[1], &[energy], loc)?;
+                self.op(TensorBounded, &[new, energy], &[], loc)
+            }
+            _ => Ok(new),
+        }
     }
 }

@@ -329,3 +329,66 @@ fn what_is_missing_or_does_not_fit_is_refused() {
         assert_eq!(error, message);
     }
 }
+
+/// A LayerNorm of 64 channels, a product, and the sum of both; channel 5 is an outlier.
+fn outlier(output: &str) -> Module {
+    let list = |n: usize, f: &dyn Fn(usize) -> f64| {
+        let all: Vec<String> = (0..n).map(|i| format!("{:?}", f(i))).collect();
+        all.join(", ")
+    };
+    let gamma = list(64, &|c| if c == 5 { 20.0 } else { 1.0 });
+    let matrix = list(64 * 64, &|i| 0.1 * (0.37 * i as f64).sin());
+    read(&format!(
+        r#"module @m(%0 "x": tensor<4x64xf32>) {{
+        %1 = tensor.reduce(%0) {{kind = sum, axis = 1}} : tensor<4x1xf32>
+        %2 = tensor.sub(%0, %1) : tensor<4x64xf32>
+        %3 = tensor.constant() {{value = dense<64xf32>[{gamma}]}} : tensor<64xf32>
+        %4 = tensor.mul(%2, %3) : tensor<4x64xf32>
+        %5 = tensor.constant() {{value = dense<64x64xf32>[{matrix}]}} : tensor<64x64xf32>
+        %6 = tensor.matmul(%4, %5) : tensor<4x64xf32> loc("m.first")
+        %7 = tensor.add(%6, %4) : tensor<4x64xf32>
+        %8 = tensor.matmul(%7, %5) : tensor<4x64xf32> loc("m.second")
+        tensor.return({output}) {{names = ["y"]}}
+    }}"#
+    ))
+}
+
+#[test]
+fn outliers_of_int8_products_take_spare_lanes() {
+    let module = outlier("%8");
+    let shapes = |m: &Module, opcode: Opcode| -> Vec<Vec<usize>> {
+        let ops = m.ops().filter(|(_, d)| d.opcode == opcode);
+        ops.map(|(_, d)| m.ty(d.results[0]).shape.clone()).collect()
+    };
+    let split = quantised(&module, "quantise").unwrap();
+    assert_eq!(shapes(&split, Opcode::TensorQuantize), [[4, 80], [4, 80]]);
+    // The first product is added to split values, the second is not; the input gives its lanes.
+    assert_eq!(shapes(&split, Opcode::TensorMatmul), [[4, 80], [4, 64]]);
+    assert_eq!(shapes(&split, Opcode::TensorGather), [[4, 80]]);
+    let none = quantised(&module, "quantise{split=none migrate=0.3}").unwrap();
+    assert_eq!(shapes(&none, Opcode::TensorQuantize), [[4, 64], [4, 64]]);
+    let (without, with) = (apart(&module, &none), apart(&module, &split));
+    assert!(with < 0.6 * without, "{with} {without}");
+    // Elsewhere the channels are seen once each.
+    let both = outlier("%7");
+    let split = quantised(&both, "quantise").unwrap();
+    let output = split.outputs()[0].1;
+    assert_eq!(split.ty(output).shape, [4, 64]);
+    assert!(apart(&both, &split) < 0.01);
+}
+
+#[test]
+fn only_int8_is_split() {
+    let module = outlier("%8");
+    let wide = |text: &str| {
+        let made = quantised(&module, text).unwrap();
+        assert!(apart(&module, &made) < 0.01, "{text}");
+        made.values().any(|(v, _)| made.ty(v).last() == 80)
+    };
+    assert!(!wide("quantise{precision=fp16}"));
+    // One int8 product is enough; the other takes the channels.
+    assert!(wide("quantise{precision=int8,first=fp16}"));
+    assert!(wide("quantise{precision=fp16,first=int8}"));
+    let error = quantised(&module, "quantise{split=all}").unwrap_err();
+    assert_eq!(error, "\"all\" should be spare or none");
+}

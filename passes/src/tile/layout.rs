@@ -30,6 +30,8 @@ pub struct Layouts {
     pub(super) demands: BTreeMap<usize, Demand>,
     /// By representative, where views of lanes begin, or lanes that others meet.
     starts: BTreeMap<usize, BTreeSet<usize>>,
+    /// Lanes of values that pipelines take, and what these make.
+    views: Vec<(Value, Cut, Value)>,
     /// Representatives of classes with fp16 values: where these are cut decides what is rounded.
     halves: BTreeSet<usize>,
     /// Transposed weights, and the activations beside whose heads theirs lie.
@@ -46,6 +48,7 @@ impl Layouts {
             parent: (0..module.values().count()).collect(),
             demands: BTreeMap::new(),
             starts: BTreeMap::new(),
+            views: Vec::new(),
             halves: BTreeSet::new(),
             beside: BTreeMap::new(),
             lanes: limits.lanes,
@@ -124,6 +127,10 @@ impl Layouts {
                         .operands
                         .iter()
                         .filter_map(|&v| side_by_side(module, v));
+                    let views = data.operands.iter().filter_map(|&v| lanes_of(module, v));
+                    let views = views.filter(|(x, _)| free[x.index()]);
+                    self.views
+                        .extend(views.map(|(x, cut)| (x, cut, data.results[0])));
                     for parts in parts {
                         let mut start = 0;
                         for &part in parts {
@@ -142,12 +149,18 @@ impl Layouts {
         Ok(())
     }
 
-    /// Whether tiles begin wherever views of lanes do.
+    /// Whether tiles begin wherever views of lanes do, and are those of what takes them.
     pub fn met(&self, module: &Module) -> bool {
-        self.starts.iter().all(|(&class, starts)| {
+        let begins = self.starts.iter().all(|(&class, starts)| {
             let cuts = self.cuts(module, Value::new(class));
             begin(&cuts, starts)
-        })
+        });
+        let alike = |&(x, lanes, y): &(Value, Cut, Value)| {
+            let tiles = self.cuts(module, x).into_iter();
+            let seen = tiles.filter_map(|c| Some(c.overlap(lanes)?.relative_to(lanes.start)));
+            self.packed(x) || self.packed(y) || seen.eq(self.cuts(module, y))
+        };
+        begins && self.views.iter().all(alike)
     }
 
     /// Whether the heads of this value lie side by side in the lanes.
@@ -196,6 +209,17 @@ impl Layouts {
 /// Whether there is a cut from each of these lanes on.
 fn begin(cuts: &[Cut], starts: &BTreeSet<usize>) -> bool {
     starts.iter().all(|s| cuts.iter().any(|c| c.start == *s))
+}
+
+/// The value that a value is some lanes of, and which.
+fn lanes_of(module: &Module, v: Value) -> Option<(Value, Cut)> {
+    let data = &module[module.def_op(v)?];
+    if data.opcode != Opcode::StreamLanes {
+        return None;
+    }
+    let number = |name| data.attrs.size(name).ok();
+    let lanes = Cut::new(number("start")?, number("count")?);
+    Some((data.operands[0], lanes))
 }
 
 /// The parts of a value that is some of them side by side.

@@ -145,6 +145,7 @@ impl Tiler<'_> {
             }
             Opcode::StreamRows => self.rows_view(op)?,
             Opcode::StreamLanes => self.lanes_view(op)?,
+            Opcode::StreamGather => self.gather_view(op)?,
             Opcode::StreamBroadcast => self.broadcast_view(op)?,
             Opcode::StreamByte => self.byte_view(op)?,
             Opcode::StreamHeads | Opcode::StreamMerge => self.heads_view(op)?,

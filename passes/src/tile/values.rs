@@ -3,7 +3,7 @@
 use super::Tiler;
 use super::constants::Part;
 use super::cuts::Cut;
-use tspc_ir::{Attr, ConstData, Diagnostic, Opcode, Value};
+use tspc_ir::{Attr, ConstData, Diagnostic, Op, Opcode, Value};
 
 /// Some lanes of a value, as a new value of two dimensions.
 #[derive(Clone, Copy)]
@@ -25,6 +25,8 @@ pub enum Columns {
     Run(Cut),
     /// The one lane, repeated.
     Repeated,
+    /// Some of those that a `stream.gather` names.
+    Picked(Op, Cut),
 }
 
 /// A view of an input; tiles are made of it where they are needed.
@@ -174,6 +176,13 @@ impl Tiler<'_> {
     fn input_lanes(&mut self, view: &InputView, cut: Cut) -> Result<Value, Diagnostic> {
         let columns = match view.columns {
             Columns::Run(all) => self.lanes(view.root, cut.after(all.start))?,
+            Columns::Picked(op, all) => {
+                let named = self.source[op].attrs.sizes("lanes");
+                let named = named.map_err(|e| self.refuse(e))?;
+                let lanes = &named[all.start + cut.start..][..cut.count];
+                let lanes = [("lanes", Attr::sizes(lanes))];
+                self.shared(Opcode::StreamGather, &[view.root], &lanes)?
+            }
             Columns::Repeated => {
                 let lanes = [("lanes", Attr::Int(cut.count as i64))];
                 self.shared(Opcode::StreamBroadcast, &[view.root], &lanes)?

@@ -86,6 +86,18 @@ impl Tiler<'_> {
                     rows,
                 }))
             }
+            Rep::Input(InputView {
+                root,
+                columns: Columns::Picked(gather, all),
+                rows,
+            }) => {
+                let columns = Columns::Picked(gather, cut.after(all.start));
+                Ok(Rep::Input(InputView {
+                    root,
+                    columns,
+                    rows,
+                }))
+            }
             Rep::Input(repeated) => Ok(Rep::Input(repeated)),
             Rep::Lanes(_) if self.source.ty(x).rank() == 3 => Err(self.refuse(
                 "some lanes of each head, where heads lie side by side: expected whole heads",
@@ -131,6 +143,21 @@ impl Tiler<'_> {
             });
         }
         Ok(out)
+    }
+
+    /// `stream.gather` of an input.
+    pub fn gather_view(&mut self, op: Op) -> Result<Rep, Diagnostic> {
+        let data = &self.source[op];
+        let count = self.source.ty(data.results[0]).last();
+        match self.rep(data.operands[0])? {
+            Rep::Input(view) if matches!(view.columns, Columns::Run(all) if all.start == 0) => {
+                Ok(Rep::Input(InputView {
+                    columns: Columns::Picked(op, Cut::new(0, count)),
+                    ..*view
+                }))
+            }
+            _ => Err(self.refuse("expected an input, whose lanes the host fills")),
+        }
     }
 
     /// `stream.broadcast` of an input.

@@ -28,6 +28,17 @@ const fn case(
 
 /// What texts abbreviate, in this order.
 pub const ABBREVIATIONS: &[(&str, &str)] = &[
+    // LayerNorm over the first 48 lanes of more, from its parts and by moments.
+    (
+        "$lanes_parts",
+        "(add (mul (mul (sub v0 (mean (bounded $lanes v3))) (rsqrt (add (variance $lanes) 1e-12))) v1) v2)",
+    ),
+    (
+        "$lanes_bytes",
+        "(add (mul (mul (sub v0 $lm) (rsqrt (add (max (sub (moment $lanes v3 2) (mul $lm $lm)) 0.0) 1e-12))) v1) v2)",
+    ),
+    ("$lm", "(moment $lanes v3 1)"),
+    ("$lanes", "(lanes v0 0 48)"),
     // LayerNorm from its parts, and with the moments of passes over 48 and 64.
     (
         "$parts",
@@ -446,6 +457,12 @@ pub const CASES: &[Case] = &[
         "(add (lanes v0 2 3) (lanes v1 2 3))",
     ),
     case(
+        "lanes-of-centred",
+        "f32 4x6, f32 4x1",
+        "(lanes (sub v0 v1) 2 3)",
+        "(sub (lanes v0 2 3) v1)",
+    ),
+    case(
         "lanes-of-scaled",
         "i8 16x16, constant f32 16",
         "(lanes (dequantize v0 v1) 2 3)",
@@ -540,6 +557,12 @@ pub const CASES: &[Case] = &[
         "f32 5x48",
         "(max (variance v0) 0.0)",
         "(variance v0)",
+    ),
+    case(
+        "layer-norm-of-lanes",
+        "f32 5x60, constant f32 60, constant f32 60, constant f32 1",
+        "$lanes_parts",
+        "$lanes_bytes",
     ),
     case(
         "gelu-sigmoid",

@@ -378,6 +378,24 @@ pub const REFUSALS: &[Refusal] = &[
         "(lanes (add v0 v1) 2 3)",
     ),
     refusal(
+        "lanes-of-sum",
+        "unscaled",
+        "f32 4x6, constant f32 6",
+        "(lanes (add (mul v0 v0) v1) 2 3)",
+    ),
+    refusal(
+        "lanes-of-centred",
+        "one-lane",
+        "f32 4x6, f32 4x6",
+        "(lanes (sub v0 v1) 2 3)",
+    ),
+    refusal(
+        "lanes-of-centred",
+        "wide",
+        "f32 4x1, f32 4x1",
+        "(lanes (sub v0 v1) 0 1)",
+    ),
+    refusal(
         "lanes-of-scaled",
         "as-wide",
         "i8 4x6, f32 1",

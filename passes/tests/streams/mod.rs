@@ -114,6 +114,10 @@ impl Net {
         )
     }
 
+    pub fn gather(&mut self, x: Value, lanes: &[usize]) -> Value {
+        self.op(Opcode::StreamGather, &[x], &[("lanes", Attr::sizes(lanes))])
+    }
+
     pub fn concat(&mut self, parts: &[Value], axis: &'static str) -> Value {
         self.op(Opcode::StreamConcat, parts, &[("axis", Attr::Sym(axis))])
     }
@@ -219,7 +223,8 @@ fn check_form(module: &Module) {
     }
     let users = module.users();
     let made = |v: Value| module.def_op(v).map(|op| module[op].opcode);
-    let stored = |v: Value| matches!(made(v), None | Some(Opcode::StreamConstant));
+    let filled = [Opcode::StreamConstant, Opcode::StreamGather];
+    let stored = |v: Value| made(v).is_none_or(|opcode| filled.contains(&opcode));
     for &op in module.body_ops() {
         let data = &module[op];
         let narrow = |v: Value| assert!(module.ty(v).last() <= 320, "{}", module.place(op).line);
@@ -242,6 +247,10 @@ fn check_form(module: &Module) {
                 Ok(0),
                 "a vector is read from lane 0 on"
             ),
+            Opcode::StreamGather => {
+                assert_eq!(made(data.operands[0]), None, "lanes of an input");
+                narrow(data.results[0]);
+            }
             Opcode::StreamBroadcast => {
                 assert!(stored(data.operands[0]));
                 narrow(data.results[0]);

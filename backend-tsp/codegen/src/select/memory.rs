@@ -39,12 +39,14 @@ struct Key {
 }
 
 /// The columns of an input that lanes 0, 1, … of a tile hold.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Columns {
     /// First, count.
     Run(usize, usize),
     /// One column in this many lanes.
     Repeated(usize, usize),
+    /// These, in any order.
+    Picked(Vec<usize>),
 }
 
 /// Copies of narrow constant rows that many chains read; of a single row, each reader has its own.
@@ -88,11 +90,14 @@ pub struct Memory<'a> {
 
 impl Columns {
     /// Per lane, the column that it holds.
-    fn lanes(self) -> Vec<Option<u32>> {
-        match self {
+    fn lanes(&self) -> Vec<Option<u32>> {
+        match *self {
             Columns::Run(first, count) => lanes(0, first as u32, count),
             Columns::Repeated(column, count) => (0..LANES)
                 .map(|l| (l < count).then_some(column as u32))
+                .collect(),
+            Columns::Picked(ref columns) => (0..LANES)
+                .map(|l| columns.get(l).map(|&c| c as u32))
                 .collect(),
         }
     }
@@ -118,7 +123,29 @@ impl<'a> Memory<'a> {
     }
 
     fn is_input(&self, root: ir::Value) -> bool {
-        self.module.def_op(root).is_none()
+        self.module.def_op(root).is_none() || self.gather(root).is_some()
+    }
+
+    /// The op that picks lanes of an input, if this is its result.
+    fn gather(&self, root: ir::Value) -> Option<ir::Op> {
+        let op = self.module.def_op(root)?;
+        (self.module[op].opcode == Opcode::StreamGather).then_some(op)
+    }
+
+    /// The input that a key names, and the columns of it.
+    fn input_columns(&self, key: &Key) -> (ir::Value, Columns) {
+        let Some(op) = self.gather(key.root) else {
+            let columns = match key.repeated {
+                true => Columns::Repeated(key.lane, key.lanes),
+                false => Columns::Run(key.lane, key.lanes),
+            };
+            return (key.root, columns);
+        };
+        let data = &self.module[op];
+        let picked = data.attrs.sizes("lanes").unwrap_or_default();
+        let lane = |l: usize| picked[key.lane + if key.repeated { 0 } else { l }];
+        let columns = (0..key.lanes).map(lane).collect();
+        (data.operands[0], Columns::Picked(columns))
     }
 
     fn buffer(&mut self, words: u32, origin: Origin) -> BufferId {
@@ -462,12 +489,9 @@ impl<'a> Memory<'a> {
             }
         }
         if self.is_input(key.root) {
-            let columns = match key.repeated {
-                true => Columns::Repeated(key.lane, key.lanes),
-                false => Columns::Run(key.lane, key.lanes),
-            };
+            let (input, columns) = self.input_columns(&key);
             self.inputs
-                .entry(key.root)
+                .entry(input)
                 .or_default()
                 .push((columns, group.clone()));
         }
@@ -533,9 +557,10 @@ impl<'a> Memory<'a> {
     fn unread(&self, value: ir::Value) -> Vec<(usize, usize)> {
         let mut read = vec![false; self.module.ty(value).last()];
         for (columns, _) in self.inputs.get(&value).into_iter().flatten() {
-            match *columns {
-                Columns::Run(first, count) => read[first..first + count].fill(true),
-                Columns::Repeated(column, _) => read[column] = true,
+            match columns {
+                Columns::Run(first, count) => read[*first..first + count].fill(true),
+                Columns::Repeated(column, _) => read[*column] = true,
+                Columns::Picked(columns) => columns.iter().for_each(|&c| read[c] = true),
             }
         }
         let mut tiles: Vec<(usize, usize)> = Vec::new();

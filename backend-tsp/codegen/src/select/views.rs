@@ -99,7 +99,14 @@ pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
             let byte = Some((number("byte")? as u8, elem_type(ty.elem)));
             Ok(View { byte, ..inner })
         }
-        Opcode::StreamConstant | Opcode::StreamPass | Opcode::StreamPipeline => Ok(all()),
+        // The host fills the lanes, so it is as if the input had them.
+        Opcode::StreamGather if module.def_op(data.operands[0]).is_some() => {
+            Err(refuse(module, op, "expected lanes of an input"))
+        }
+        Opcode::StreamConstant
+        | Opcode::StreamGather
+        | Opcode::StreamPass
+        | Opcode::StreamPipeline => Ok(all()),
         Opcode::StreamConcat => Err(refuse(
             module,
             op,
@@ -136,7 +143,8 @@ impl View {
     /// each reader wants, zeros beyond it.
     pub fn computed(&self, module: &ir::Module) -> bool {
         let root = module.def_op(self.root);
-        root.is_some_and(|op| module[op].opcode != Opcode::StreamConstant)
+        let there = [Opcode::StreamConstant, Opcode::StreamGather];
+        root.is_some_and(|op| !there.contains(&module[op].opcode))
     }
 }
 

@@ -152,6 +152,11 @@ impl Emitter<'_> {
                 let attrs = [("byte", size(usize::from(*byte)))];
                 self.builder.one(Opcode::StreamByte, &[x], &attrs, loc)?
             }
+            What::Gather(x, lanes) => {
+                let x = self.value(*x)?;
+                let attrs = [("lanes", Attr::sizes(lanes))];
+                self.builder.one(Opcode::StreamGather, &[x], &attrs, loc)?
+            }
             What::Concat(parts) => {
                 let parts = parts
                     .iter()

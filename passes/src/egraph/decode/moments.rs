@@ -11,7 +11,6 @@ use tspc_ir::{Elem, Loc};
 use super::constants;
 use super::plan::{Arg, NodeId, What, stream};
 use super::terms::{Decoded, Term, Val};
-use crate::tile::cuts::Cut;
 
 /// How much larger than calibration saw the energy of a row may be before its sums saturate.
 const HEADROOM: f64 = 16.0;
@@ -50,7 +49,7 @@ impl Term<'_, '_> {
         };
         let x = self.stored(usize::from(x))?;
         let lanes = self.plan()[x].ty.last();
-        let parts = self.tiles(x, loc);
+        let parts = self.tiles(i, x)?;
         // |Σx| is at most √(lanes·Σx²).
         let unit = match power {
             1 => unit((HEADROOM * energy * lanes as f64).sqrt()),
@@ -81,16 +80,46 @@ impl Term<'_, '_> {
         self.by(i, "mul", wide, (step as f32).to_bits(), Elem::F32)
     }
 
-    /// The tiles of a value, if they are alike, so that they can be added up; else the value.
-    fn tiles(&mut self, x: NodeId, loc: Loc) -> Vec<NodeId> {
-        let ty = self.plan()[x].ty.clone();
+    /// The tiles of a value, if they are alike, so that they can be added up; else the value. Of one that is the first
+    /// lanes of another, the tiles of that, with nothing in further lanes.
+    fn tiles(&mut self, i: usize, x: NodeId) -> Decoded<Vec<NodeId>> {
+        let (loc, lanes) = (self.instance.locs[i], self.plan()[x].ty.last());
+        let root = match self.plan()[x].what {
+            What::Lanes(root, 0, _) => root,
+            _ => x,
+        };
+        let ty = self.plan()[root].ty.clone();
         let cuts = self.decoder.cuts(ty.last());
-        let apart = self.plan()[x].heads.is_some() || ty.rank() != 2;
-        if apart || cuts.len() == 1 || cuts.iter().any(|c| c.count != cuts[0].count) {
-            return vec![x];
+        let apart = self.plan()[root].heads.is_some() || ty.rank() != 2;
+        let uneven = cuts.iter().any(|c| c.count != cuts[0].count);
+        if apart || uneven || lanes <= cuts[0].count {
+            return Ok(vec![x]);
         }
-        let view = |c: &Cut| self.plan().lanes(x, c.start, c.count, loc);
-        cuts.iter().map(view).collect()
+        let mut tiles = Vec::new();
+        for cut in cuts.into_iter().filter(|c| c.start < lanes) {
+            let tile = self.plan().lanes(root, cut.start, cut.count, loc);
+            tiles.push(match cut.end() > lanes {
+                true => self.first_lanes(i, tile, lanes - cut.start)?,
+                false => tile,
+            });
+        }
+        Ok(tiles)
+    }
+
+    /// A tile with 0 behind so many lanes; both moments share it.
+    fn first_lanes(&mut self, i: usize, tile: NodeId, first: usize) -> Decoded<NodeId> {
+        if let Some(&known) = self.firsts.get(&(tile, first)) {
+            return Ok(known);
+        }
+        let (lanes, loc) = (self.plan()[tile].ty.last(), self.instance.locs[i]);
+        let row = (0..lanes).map(|l| if l < first { 1.0 } else { 0.0 });
+        let row = Array::new(vec![1, lanes], Data::F32(row.collect()));
+        let row = row.and_then(|row| row.to_const());
+        let row = row.map_err(|e| self.error(i, &e))?;
+        let ones = self.plan().constant(row, loc);
+        let masked = self.alu("mul", [tile, ones], Elem::F32, loc);
+        self.firsts.insert((tile, first), masked);
+        Ok(masked)
     }
 
     /// The sum over the lanes of the highest bytes of an i32 value, in units of the lowest of them.

@@ -53,6 +53,8 @@ pub enum What {
     Lanes(NodeId, usize, usize),
     /// One byte of each i32.
     Byte(NodeId, u8),
+    /// Lanes of an input, by number.
+    Gather(NodeId, Vec<usize>),
     /// Side by side.
     Concat(Vec<NodeId>),
     /// One lane, repeated.
@@ -103,6 +105,7 @@ impl What {
             | What::Rows(x, ..)
             | What::Lanes(x, ..)
             | What::Byte(x, _)
+            | What::Gather(x, _)
             | What::Broadcast(x, _) => vec![*x],
             What::Concat(parts) => parts.clone(),
             What::Alu(_, args) => args

@@ -4,6 +4,7 @@
 //! formed. A value of one lane that others meet with many (a row's statistics) is computed in all the lanes that are
 //! needed, since a pass through ones gives its sum to every lane for nothing.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use tspc_ir::eval::{Array, Data};
@@ -73,6 +74,8 @@ pub(super) struct Term<'t, 'a> {
     /// Lanes in which each node is computed.
     widths: Vec<usize>,
     pub(super) vals: Vec<Val>,
+    /// Tiles of which only so many lanes count.
+    pub(super) firsts: BTreeMap<(NodeId, usize), NodeId>,
 }
 
 pub(super) type Decoded<T> = Result<T, Diagnostic>;
@@ -113,6 +116,7 @@ impl<'a> Decoder<'a> {
             instance,
             widths,
             vals: Vec::new(),
+            firsts: BTreeMap::new(),
         };
         let mut spans = Vec::new();
         for i in 0..instance.nodes.len() {
@@ -237,6 +241,16 @@ impl Term<'_, '_> {
                 let heads = heads.unwrap_or(HeadTile { width: lanes, tile });
                 let ty = stream(vec![rows, n * lanes], elem);
                 self.plan().add(What::Merge(x), ty, loc, Some(heads))
+            }
+            Node::Lanes([x, start, n]) => {
+                let x = self.stored(usize::from(*x))?;
+                let (Val::Count(start), Val::Count(n)) =
+                    (&self.vals[usize::from(*start)], &self.vals[usize::from(*n)])
+                else {
+                    return Err(self.error(i, "lanes are not counted"));
+                };
+                let (start, n) = (*start, *n);
+                self.plan().lanes(x, start, n, loc)
             }
             Node::Pass([x, w]) => {
                 let x = self.stored(usize::from(*x))?;

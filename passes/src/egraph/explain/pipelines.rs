@@ -169,6 +169,7 @@ impl<'a> Formed<'a> {
             What::Rows(..) => "a selection of rows".into(),
             What::Lanes(..) => "a selection of lanes".into(),
             What::Byte(..) => "a byte of each number".into(),
+            What::Gather(..) => "lanes of an input".into(),
             What::Concat(_) => "a concatenation".into(),
             What::Broadcast(..) => "a broadcast".into(),
             What::Alu(op, _) => match self.of[node.0] {

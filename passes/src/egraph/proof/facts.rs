@@ -190,7 +190,9 @@ impl<'t> Knowledge<'t> {
             ("input", _) => on.iter().all(|&id| self.is_input(id)),
             ("computed", _) => on.iter().all(|&id| !self.flags(id).constant),
             ("non-negative", _) => on.iter().all(|&id| self.flags(id).non_negative),
-            ("unbounded", _) => !on.iter().any(|&id| self.is_bounded(id)),
+            // Bounded says what calibration saw.
+            ("unbounded", _) => !on.iter().any(|&id| self.is_made_by("bounded", id)),
+            ("unscaled", _) => !on.iter().any(|&id| self.is_made_by("mul", id)),
             ("inverse-width", [x, k]) => {
                 let (width, k) = (self.width(*x) as f64, self.number(*k));
                 k.is_some_and(|k| (f64::from(k) * width - 1.0).abs() <= 1.1e-6)
@@ -215,11 +217,10 @@ impl<'t> Knowledge<'t> {
         }
     }
 
-    /// Whether a term proved equal says what calibration saw.
-    fn is_bounded(&self, id: TermId) -> bool {
-        let bounded =
-            |t: TermId| matches!(self.terms.get(t).0, Head::Op(name) if name == "bounded");
-        (0..self.terms.len()).any(|t| self.find(t) == self.find(id) && bounded(t))
+    /// Whether a term proved equal is of this operation.
+    fn is_made_by(&self, op: &str, id: TermId) -> bool {
+        let made = |t: TermId| matches!(self.terms.get(t).0, Head::Op(name) if name == op);
+        (0..self.terms.len()).any(|t| self.find(t) == self.find(id) && made(t))
     }
 
     fn count(&self, id: TermId) -> Option<usize> {

@@ -6,8 +6,8 @@ use super::Class::Exact;
 use super::Effect::{Offers, Replaces};
 use super::Right::Pattern;
 use super::{
-    Condition, Rule, as_wide, computed, constant, head_row, input, matrix, narrow, parts, scalar,
-    single,
+    Condition, Rule, as_wide, computed, constant, head_row, input, matrix, narrow, one_lane, parts,
+    scalar, single, unscaled, wide,
 };
 
 const fn rule(
@@ -218,7 +218,14 @@ pub const RULES: &[Rule] = &[
         PARTS,
         "(lanes (add ?x ?b) ?s ?n)",
         "(add (lanes ?x ?s ?n) (lanes ?b ?s ?n))",
-        &[constant(&["?b"]), as_wide(&["?x", "?b"])],
+        &[constant(&["?b"]), as_wide(&["?x", "?b"]), unscaled(&["?x"])],
+    ),
+    normal(
+        "lanes-of-centred",
+        "a row's mean is the same for all lanes",
+        "(lanes (sub ?x ?m) ?s ?n)",
+        "(sub (lanes ?x ?s ?n) ?m)",
+        &[one_lane(&["?m"]), wide(&["?x"])],
     ),
     normal(
         "lanes-of-scaled",

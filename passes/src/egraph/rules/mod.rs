@@ -360,6 +360,18 @@ pub const fn unbounded(on: &'static [&'static str]) -> Condition {
     }
 }
 
+/// No product of elements, so that lanes of it may be columns of a matrix.
+pub const fn unscaled(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "unscaled",
+        on,
+        holds: |g, ids| {
+            let scaled = |n: &Node| matches!(n, Node::Mul(_));
+            !ids.iter().any(|&id| g[id].iter().any(scaled))
+        },
+    }
+}
+
 /// The number `k` is one by the width of `x`, but for its rounding: on `[x, k]`.
 pub const fn inverse_width(on: &'static [&'static str]) -> Condition {
     Condition {

@@ -14,6 +14,11 @@ const BY_PASSES: &str = "(add (mul (mul (sub ?x (mul (lane-sum (cast-f16 ?x)) ?k
 const BY_BYTES: &str = "(add (mul (mul (sub ?x (moment ?x ?e 1)) (rsqrt (add (max (sub (moment ?x ?e 2) \
     (mul (moment ?x ?e 1) (moment ?x ?e 1))) 0.0) ?eps))) ?g) ?b)";
 
+/// The same of the first lanes: the others repeat some of them.
+const OF_LANES: &str = "(add (mul (mul (sub ?x (moment (lanes ?x 0 ?n) ?e 1)) (rsqrt (add (max (sub \
+    (moment (lanes ?x 0 ?n) ?e 2) (mul (moment (lanes ?x 0 ?n) ?e 1) (moment (lanes ?x 0 ?n) ?e 1))) 0.0) ?eps))) \
+    ?g) ?b)";
+
 const GROUP: &str = "normalisation";
 
 pub const RULES: &[Rule] = &[
@@ -110,5 +115,15 @@ pub const RULES: &[Rule] = &[
         left: "(layer-norm (bounded ?x ?e) ?g ?b ?eps)",
         right: Pattern(BY_BYTES),
         when: &[],
+    },
+    Rule {
+        name: "layer-norm-of-lanes",
+        group: GROUP,
+        reason: "an outlier in several lanes counts once: moments are of the first lanes",
+        class: Statistics,
+        effect: Forms,
+        left: "(add (mul (mul (sub ?x (mean (bounded (lanes ?x 0 ?n) ?e))) (rsqrt (add (variance (lanes ?x 0 ?n)) ?eps))) ?g) ?b)",
+        right: Pattern(OF_LANES),
+        when: &[scalar(&["?eps"])],
     },
 ];
