@@ -1,4 +1,4 @@
-//! `docs/passes.md` and the rules in `docs/egraph.md` are what the tables say; `TSPC_BLESS=1` rewrites them.
+//! `docs/passes.md` and `docs/rules.md` are what the tables say; `TSPC_BLESS=1` rewrites them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -103,7 +103,7 @@ fn the_rules_are_documented() {
         let all: Vec<String> = rules.iter().map(|r| sides(r)).collect();
         let _ = writeln!(out, "\n```text\n{}```", all.join("\n"));
     }
-    fresh("egraph.md", &format!("{out}\n"));
+    fresh("rules.md", &format!("{out}\n"));
 }
 
 #[test]
