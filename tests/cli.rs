@@ -429,12 +429,12 @@ fn candidates_are_scheduled_and_the_best_is_kept() {
     let other = directory.ok(&["check", "other.tsp", "--json"]);
     let other: serde_json::Value = serde_json::from_str(&other).unwrap();
     assert_eq!(other["cycles"].as_u64(), Some(trials[1].1));
-    let passes = "canonicalise,quantise,egraph{choose=1},tile";
+    let passes = format!("canonicalise,quantise,{},tile", trials[1].0);
     let twice = run(&[
         "--candidates",
         "2",
         "--pass-pipeline",
-        passes,
+        &passes,
         "-o",
         "no.tsp",
     ]);

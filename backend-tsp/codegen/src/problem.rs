@@ -218,6 +218,33 @@ impl Chain {
         spans.map(|(piece, rows)| (&piece.read, rows))
     }
 
+    /// Changes every read, of rows and of the install.
+    pub fn each_read(&mut self, mut change: impl FnMut(&mut Read)) {
+        let mut planes: Vec<&mut Piece> = Vec::new();
+        if let Some(pass) = &mut self.pass {
+            let streams = pass
+                .install
+                .segments
+                .iter_mut()
+                .flat_map(|s| &mut s.streams);
+            streams.for_each(&mut change);
+            let partial = pass.partial.iter_mut().flat_map(|s| &mut s.bytes);
+            let rows = pass
+                .act
+                .bytes
+                .iter_mut()
+                .chain(&mut pass.window)
+                .chain(partial);
+            planes.extend(rows.flatten());
+        }
+        for feed in self.vxm.iter_mut().flat_map(|v| &mut v.feeds) {
+            if let Feed::Memory(source) = feed {
+                planes.extend(source.bytes.iter_mut().flatten());
+            }
+        }
+        planes.into_iter().for_each(|piece| change(&mut piece.read));
+    }
+
     /// Every read of the install.
     pub fn install_reads(&self) -> impl Iterator<Item = (&Segment, &Read)> {
         let segments = self.pass.iter().flat_map(|p| &p.install.segments);

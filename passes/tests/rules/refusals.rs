@@ -456,6 +456,12 @@ pub const REFUSALS: &[Refusal] = &[
         "(add (mul (mul $d (rsqrt (add (variance v0) v3))) v1) v2)",
     ),
     refusal(
+        "layer-norm-of-lanes",
+        "scalar",
+        "f32 5x60, constant f32 60, constant f32 60, constant f32 1, constant f32 5x1",
+        "(add (mul (mul (sub v0 (mean (bounded $lanes v3))) (rsqrt (add (variance $lanes) v4))) v1) v2)",
+    ),
+    refusal(
         "layer-norm-by-passes",
         "unbounded",
         "f32 5x48, constant f32 48, constant f32 48, constant f32 1",

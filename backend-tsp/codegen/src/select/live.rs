@@ -1,7 +1,7 @@
-//! Removes what no output of a VXM stage needs: nobody may drive a wire for nothing.
+//! Removes what nobody needs: nodes of a VXM stage that no output reaches, words that are written and not read.
 
 use crate::mesh::Arg;
-use crate::problem::{Chain, Feed};
+use crate::problem::{Buffer, BufferId, Chain, Feed, Origin, Read};
 
 /// Keeps the nodes and feeds of a chain that its outputs reach, and its pass only if its result is among them.
 pub fn prune(chain: &mut Chain) {
@@ -35,6 +35,44 @@ pub fn prune(chain: &mut Chain) {
     vxm.feeds = live(std::mem::take(&mut vxm.feeds), &feeds);
     if !vxm.feeds.contains(&Feed::Pass) {
         chain.pass = None;
+    }
+}
+
+/// Cuts what nobody reads off both ends of written buffers; `kept` are read whole by the host.
+pub fn trim(chains: &mut [Chain], buffers: &mut [Buffer], kept: &[BufferId]) {
+    let mut read: Vec<Option<(i64, i64)>> = vec![None; buffers.len()];
+    let mut note = |r: &Read, count: u32| {
+        let start = i64::from(r.start);
+        let last = start + i64::from(r.step) * (i64::from(count) - 1);
+        let (low, high) = (start.min(last), start.max(last));
+        let span = &mut read[r.buffer.0 as usize];
+        *span = Some(span.map_or((low, high), |(l, h)| (l.min(low), h.max(high))));
+    };
+    for chain in chains.iter() {
+        chain.row_reads().for_each(|(r, n)| note(r, n));
+        let loads = chain.install_reads();
+        loads.for_each(|(s, r)| note(r, u32::from(s.count)));
+    }
+    kept.iter().for_each(|b| read[b.0 as usize] = None);
+    let cut = |b: BufferId| match (&buffers[b.0 as usize].origin, read[b.0 as usize]) {
+        (Origin::Written, Some((low, high))) => Some((low as u32, (high - low) as u32 + 1)),
+        _ => None,
+    };
+    let cuts: Vec<_> = (0..buffers.len() as u32)
+        .map(|b| cut(BufferId(b)))
+        .collect();
+    let start = |r: &mut Read| r.start -= cuts[r.buffer.0 as usize].map_or(0, |c| c.0);
+    for chain in chains {
+        chain.each_read(start);
+        for write in &mut chain.writes {
+            if let Some((low, words)) = cuts[write.buffer.0 as usize] {
+                write.first += low * write.step;
+                write.count = words;
+            }
+        }
+    }
+    for (buffer, cut) in buffers.iter_mut().zip(&cuts) {
+        buffer.words = cut.map_or(buffer.words, |c| c.1);
     }
 }
 

@@ -19,7 +19,9 @@ use tspc_program::{AluOp, ElemType};
 
 use crate::Refusal;
 use crate::mesh::{Arg, Node};
-use crate::problem::{Chain, Feed, Install, Pass, Port, Problem, Segment, Source, Vxm, Write};
+use crate::problem::{
+    BufferId, Chain, Feed, Install, Pass, Port, Problem, Segment, Source, Vxm, Write,
+};
 use beyond::{Beyond, Product};
 use memory::Memory;
 pub use views::{LANES, refuse};
@@ -441,8 +443,12 @@ impl Selector<'_> {
             .into_iter()
             .map(|(name, value)| self.memory.input_port(name, value))
             .collect::<Result<_, _>>()?;
+        let mut buffers = self.memory.into_buffers();
+        let tiles = outputs.iter().flat_map(|port| &port.tiles);
+        let kept: Vec<BufferId> = tiles.flat_map(|t| t.1.iter().copied()).collect();
+        live::trim(&mut self.chains, &mut buffers, &kept);
         Ok(Problem {
-            buffers: self.memory.into_buffers(),
+            buffers,
             chains: self.chains,
             inputs,
             outputs,
