@@ -1,16 +1,14 @@
 //! allocate: the word of every buffer.
 //!
-//! Before: all accesses have a cycle. After: every buffer has a bank of its slice and a first word in it, and buffers whose lifetimes meet do
-//! not share words. What is there at cycle 0 stays for ever, and outputs stay from their first write on, so that a
+//! Before: all accesses have a cycle, all buffers a bank. After: every buffer has a first word in its bank, and buffers
+//! whose lifetimes meet do not share words. What is there at cycle 0 stays for ever, and outputs stay from their first write on, so that a
 //! program can be run again and read at leisure.
 
 use std::collections::BTreeMap;
 
 use tspc_machine::Machine;
-use tspc_program::{QueueId, Unit};
 
 use crate::Refusal;
-use crate::place::{Place, Placed};
 use crate::problem::{Buffer, BufferId, Origin};
 use crate::run::Action;
 use crate::schedule::Scheduled;
@@ -34,7 +32,6 @@ struct Life {
 /// Gives every buffer its words, lowest first.
 pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Refusal> {
     let lives = lives(&scheduled);
-    let accesses = accesses(&scheduled);
     let placed = &scheduled.placed;
     let buffers = &placed.problem.buffers;
     let mut slices: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -44,10 +41,6 @@ pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Re
     }
     let mut words = vec![0u32; buffers.len()];
     for ((hemi, slice), mut members) in slices {
-        let queue = Unit::Mem(hemi, slice).queue();
-        let here = queue
-            .and_then(|q| accesses.get(&q))
-            .map_or(&[][..], Vec::as_slice);
         members.sort_by_key(|&b| (lives[b].start, b));
         // Per bank: live buffers, by first word.
         let mut live: [Vec<usize>; 2] = Default::default();
@@ -57,14 +50,8 @@ pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Re
             }
             let need = buffers[b].words;
             let place = placed.places[b].get();
-            // Where its bank is full the other one will do, if nothing else happens there in its cycles.
-            let found = [place.bank, 1 - place.bank].into_iter().find_map(|bank| {
-                let word = lowest(&live[usize::from(bank)], need, &words, buffers);
-                let fits = word + need <= machine.mem_words_per_bank;
-                let suits = || bank == place.bank || suits(here, placed, b, bank);
-                (fits && suits()).then_some((bank, word))
-            });
-            let Some((bank, word)) = found else {
+            let word = lowest(&live[usize::from(place.bank)], need, &words, buffers);
+            if word + need > machine.mem_words_per_bank {
                 let held = live.each_ref().map(|bank| {
                     let words: u32 = bank.iter().map(|&l| buffers[l].words).sum();
                     format!("{words} words in {} buffers", bank.len())
@@ -72,64 +59,24 @@ pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Re
                 return Err(Refusal {
                     location: location(&scheduled, b),
                     message: format!(
-                        "MEM_{}{slice}: no room for a buffer of {need} words at cycle {}: of {} words, bank 0 holds {}, \
+                        "MEM_{}{slice}: no room for a buffer of {need} words in bank {} at cycle {}: of {} words, bank 0 holds {}, \
                          bank 1 holds {}; a shorter sequence or fewer layers would relax it",
                         hemi.letter(),
+                        place.bank,
                         lives[b].start,
                         machine.mem_words_per_bank,
                         held[0],
                         held[1],
                     ),
                 });
-            };
-            placed.places[b].set(Place { bank, ..place });
+            }
             words[b] = word;
-            let bank = &mut live[usize::from(bank)];
+            let bank = &mut live[usize::from(place.bank)];
             let at = bank.partition_point(|&l| words[l] < word);
             bank.insert(at, b);
         }
     }
     Ok(Allocated { scheduled, words })
-}
-
-/// A read or a write of a buffer, from its first cycle to its last.
-struct Access {
-    buffer: usize,
-    write: bool,
-    life: Life,
-}
-
-/// The accesses of every slice.
-fn accesses(scheduled: &Scheduled) -> BTreeMap<QueueId, Vec<Access>> {
-    let mut accesses: BTreeMap<QueueId, Vec<Access>> = BTreeMap::new();
-    for run in &scheduled.runs {
-        let (buffer, write) = match run.action {
-            Action::Read { buffer, .. } => (buffer, false),
-            Action::Write { buffer, .. } => (buffer, true),
-            _ => continue,
-        };
-        accesses.entry(run.queue).or_default().push(Access {
-            buffer: buffer.0 as usize,
-            write,
-            life: Life {
-                start: run.cycle,
-                end: run.last(),
-            },
-        });
-    }
-    accesses
-}
-
-/// Whether a buffer could be in this bank: no access of the other kind meets it there (machine.md, MEM).
-fn suits(accesses: &[Access], placed: &Placed, buffer: usize, bank: u8) -> bool {
-    let own = accesses.iter().filter(|a| a.buffer == buffer);
-    let meets = |a: &Access, o: &Access| {
-        a.write != o.write && a.life.start <= o.life.end && o.life.start <= a.life.end
-    };
-    let there =
-        |o: &Access| o.buffer != buffer && placed.of(BufferId(o.buffer as u32)).bank == bank;
-    own.clone()
-        .all(|a| !accesses.iter().any(|o| there(o) && meets(a, o)))
 }
 
 /// The lowest word from which on `need` words are free.

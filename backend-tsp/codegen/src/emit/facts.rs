@@ -202,13 +202,17 @@ impl<'a> Facts<'a> {
     /// Words `start`, `start + step`, … of a buffer.
     fn words(&self, buffer: Buffer, count: u32) -> Result<MemAccess, Refusal> {
         let start: u16 = self.number("start")?;
-        let word = (buffer.addr & ((1 << BANK_SHIFT) - 1)).saturating_add(start);
-        if word >= 1 << BANK_SHIFT {
-            return Err(self.refuse(format!("word {word} is beyond the bank")));
+        let step: i16 = if count > 1 { self.number("step")? } else { 0 };
+        let first = i64::from(buffer.addr & ((1 << BANK_SHIFT) - 1)) + i64::from(start);
+        let last = first + i64::from(step) * (i64::from(count) - 1);
+        for word in [first, last] {
+            if !(0..1 << BANK_SHIFT).contains(&word) {
+                return Err(self.refuse(format!("word {word} is beyond the bank")));
+            }
         }
         Ok(MemAccess::Direct {
             addr: buffer.addr + start,
-            step: if count > 1 { self.number("step")? } else { 0 },
+            step,
         })
     }
 

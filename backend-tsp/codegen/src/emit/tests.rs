@@ -54,6 +54,9 @@ fn missing_and_impossible_facts_are_refused_at_the_op() {
     assert!(refused(READ, &far).contains("the chip has no such unit"));
     let far = WRITE.replace("word = 7", "word = 4096");
     assert!(refused(READ, &far).contains("there is no word 4096 in a bank 1"));
+    // The second of two words.
+    let far = WRITE.replace("word = 7", "word = 4095");
+    assert!(refused(READ, &far).contains("word 4096 is beyond the bank"));
     let far = READ.replace("stream = 0", "stream = 300");
     assert!(refused(&far, WRITE).contains("stream 300 is out of range"));
     let far = READ.replace("cycle = 0", "cycle = -1");

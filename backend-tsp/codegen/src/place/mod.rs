@@ -1,7 +1,7 @@
-//! place: hemisphere, slice and bank of every buffer; hemisphere of every pass.
+//! place: hemisphere of every buffer; slice and bank of what is there at cycle 0; the side that suits each pass.
 //!
-//! Before: a problem whose chains are listed producers first. After: every buffer has a slice, such that no chain needs
-//! one slice twice in a cycle; buffers that travel as one group (bytes of a VXM operand, writes of one
+//! Before: a problem whose chains are listed producers first. After: no chain needs one slice twice in a cycle for what is
+//! placed (`Rooms` keeps that so while schedule places the rest); buffers that travel as one group (bytes of a VXM operand, writes of one
 //! result) share a hemisphere. Knows no cycle and no word.
 
 mod sides;

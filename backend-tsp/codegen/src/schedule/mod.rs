@@ -1,7 +1,8 @@
-//! schedule: cycle, stream, plane and ALU of every instruction.
+//! schedule: cycle, stream, plane and ALU of every instruction; slice and bank of what chains write.
 //!
-//! Before: every buffer has a place. After: a list of timed runs that claim every queue, stream register, mesh wire and
-//! plane at most once at a time, and read each word no sooner than the machine allows after it was written.
+//! Before: what is there at cycle 0 has a place, every other buffer a side. After: every buffer has a place, and timed runs
+//! claim every queue, stream register, mesh wire and plane at most once at a time, and read each word no sooner than the
+//! machine allows after it was written. A written buffer stays where it is once its first reader has its time.
 //! A list scheduler: of the chains that could start next, the one farthest from the end of the program, at the first
 //! cycle at which all it needs is free, holes included. Knows no word address.
 
