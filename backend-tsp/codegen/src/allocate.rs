@@ -18,8 +18,8 @@ use crate::schedule::Scheduled;
 pub struct Allocated {
     /// What was scheduled.
     pub scheduled: Scheduled,
-    /// Per buffer: its first word within the bank.
-    pub words: Vec<u32>,
+    /// Per buffer: its first word within the bank; none if nobody reads or writes it.
+    pub words: Vec<Option<u32>>,
 }
 
 /// From the first access to the last, both included.
@@ -35,8 +35,9 @@ pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Re
     let placed = &scheduled.placed;
     let buffers = &placed.problem.buffers;
     let mut slices: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (b, place) in placed.places.iter().enumerate() {
-        let place = place.get();
+    let accessed = |b: &usize| lives[*b].start <= lives[*b].end;
+    for b in (0..buffers.len()).filter(accessed) {
+        let place = placed.places[b].get();
         slices.entry((place.hemi, place.slice)).or_default().push(b);
     }
     let mut words = vec![0u32; buffers.len()];
@@ -76,6 +77,8 @@ pub fn allocate(scheduled: Scheduled, machine: &Machine) -> Result<Allocated, Re
             bank.insert(at, b);
         }
     }
+    let words = (0..buffers.len()).map(|b| accessed(&b).then_some(words[b]));
+    let words = words.collect();
     Ok(Allocated { scheduled, words })
 }
 
@@ -93,25 +96,27 @@ fn lowest(live: &[usize], need: u32, words: &[u32], buffers: &[Buffer]) -> u32 {
 
 fn lives(scheduled: &Scheduled) -> Vec<Life> {
     let problem = &scheduled.placed.problem;
-    let mut lives: Vec<Life> = problem
-        .buffers
-        .iter()
-        .map(|b| match b.origin {
-            Origin::Written => Life {
-                start: i64::MAX,
-                end: i64::MIN,
-            },
-            _ => Life {
-                start: i64::MIN,
-                end: i64::MAX,
-            },
-        })
-        .collect();
+    let never = Life {
+        start: i64::MAX,
+        end: i64::MIN,
+    };
+    let mut lives = vec![never; problem.buffers.len()];
     for run in &scheduled.runs {
         if let Action::Read { buffer, .. } | Action::Write { buffer, .. } = run.action {
             let life = &mut lives[buffer.0 as usize];
             life.start = life.start.min(run.cycle);
             life.end = life.end.max(run.last());
+        }
+    }
+    // The host fills inputs whether somebody reads them or not.
+    let always = |(b, life): (&Buffer, &Life)| match b.origin {
+        Origin::Written => false,
+        Origin::Input => true,
+        Origin::Constant(_) => life.start <= life.end,
+    };
+    for (buffer, life) in problem.buffers.iter().zip(&mut lives) {
+        if always((buffer, life)) {
+            (life.start, life.end) = (i64::MIN, i64::MAX);
         }
     }
     for BufferId(b) in problem

@@ -84,7 +84,7 @@ impl Lowering<'_> {
     /// The facts of a buffer.
     fn buffer_facts(&self, buffer: BufferId) -> Attrs {
         let place = self.place(buffer);
-        let word = self.allocated.words[buffer.0 as usize];
+        let word = self.allocated.words[buffer.0 as usize].unwrap_or(0);
         vec![
             ("hemisphere", hemisphere(place.hemi)),
             ("slice", int(place.slice)),
@@ -107,6 +107,9 @@ impl Lowering<'_> {
             let Origin::Constant(bytes) = &buffer.origin else {
                 continue;
             };
+            if allocated.words[b].is_none() {
+                continue;
+            }
             let shape = [buffer.words as usize, LANES];
             let data = ConstData::new(&shape, ir::Elem::I8, bytes.as_slice());
             let data = data.map_err(|message| Refusal {

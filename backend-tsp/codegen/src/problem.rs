@@ -1,7 +1,7 @@
 //! What is to be placed and scheduled, as plain data: buffers in memory and chains between them.
 //!
-//! A chain is a rigid pipeline, MEM → (MXM) → (VXM) → MEM, through which `rows` vectors flow, one a cycle; fixing the
-//! cycle of its first row fixes all its instructions. Chains meet only in memory, row by row: a chain may start as
+//! A chain is a rigid pipeline, MEM → (MXM, several passes) → (VXM) → MEM, through which `rows` vectors flow, one a cycle;
+//! fixing the cycle of its first row fixes all its instructions. Chains meet only in memory, row by row: a chain may start as
 //! soon as each row that it reads has been written, so chains overlap wherever the data allow it.
 //! Knows sizes, no slice, no cycle, no word.
 
@@ -80,6 +80,8 @@ pub struct Segment {
 /// Weights of a pass.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Install {
+    /// Installs of one number hold the same, from copies of their own.
+    pub weights: u32,
     /// In order of groups, covering 0…groups.
     pub segments: Vec<Segment>,
     /// Groups of the `iw`.
@@ -98,14 +100,24 @@ pub struct Pass {
     /// A distributor map (one word, source lane within the superlane, ≥ 16 for zero) applied on the way.
     pub window: Option<Vec<Piece>>,
     /// A partial sum to add, i32 or f32.
-    pub partial: Option<Source>,
+    pub partial: Option<Partial>,
+}
+
+/// A partial sum on its way to the port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Partial {
+    /// From memory.
+    Memory(Source),
+    /// The result of the pass before in the chain, which runs on the other side: its inward streams are outward ones
+    /// beyond the VXM (machine.md, section 2).
+    Relay,
 }
 
 /// What feeds an input of the VXM stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Feed {
-    /// The result of the chain's pass.
-    Pass,
+    /// The result of this pass of the chain.
+    Pass(usize),
     /// Memory.
     Memory(Source),
 }
@@ -124,7 +136,7 @@ pub struct Vxm {
 /// Rows `first`, `first + step`, … of one byte of a result, stored in words 0, 1, … of a buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Write {
-    /// Output of the VXM stage, or 0 for the pass of a chain without one.
+    /// Output of the VXM stage, or 0 for the last pass of a chain without one.
     pub output: u32,
     /// Byte of the element.
     pub byte: u8,
@@ -143,8 +155,8 @@ pub struct Write {
 pub struct Chain {
     /// Vectors that flow through.
     pub rows: u32,
-    /// MXM stage.
-    pub pass: Option<Pass>,
+    /// MXM stage, each pass on a plane of its own; without a VXM stage the last one's result is stored.
+    pub passes: Vec<Pass>,
     /// VXM stage; at least one of the two is there.
     pub vxm: Option<Vxm>,
     /// What is stored.
@@ -194,11 +206,26 @@ pub fn spans(pieces: &[Piece], rows: u32) -> impl Iterator<Item = (&Piece, u32)>
     pieces.iter().zip(ends).map(|(p, end)| (p, end - p.first))
 }
 
+impl Pass {
+    /// The partial sum that comes from memory, if one does.
+    pub fn stored_partial(&self) -> Option<&Source> {
+        match &self.partial {
+            Some(Partial::Memory(source)) => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether the partial sum is the result of the pass before.
+    pub fn relayed(&self) -> bool {
+        self.partial == Some(Partial::Relay)
+    }
+}
+
 impl Chain {
     /// Every byte plane of a row run: activations, partial sums, VXM operands.
     pub fn planes(&self) -> impl Iterator<Item = &Vec<Piece>> {
-        let pass = self.pass.iter().flat_map(|p| {
-            let partial = p.partial.iter().flat_map(|s| &s.bytes);
+        let passes = self.passes.iter().flat_map(|p| {
+            let partial = p.stored_partial().into_iter().flat_map(|s| &s.bytes);
             p.act.bytes.iter().chain(&p.window).chain(partial)
         });
         let vxm = self
@@ -206,10 +233,10 @@ impl Chain {
             .iter()
             .flat_map(|v| &v.feeds)
             .flat_map(|feed| match feed {
-                Feed::Pass => &[][..],
+                Feed::Pass(_) => &[][..],
                 Feed::Memory(source) => &source.bytes[..],
             });
-        pass.chain(vxm)
+        passes.chain(vxm)
     }
 
     /// Every read of a row run with its number of rows.
@@ -221,14 +248,17 @@ impl Chain {
     /// Changes every read, of rows and of the install.
     pub fn each_read(&mut self, mut change: impl FnMut(&mut Read)) {
         let mut planes: Vec<&mut Piece> = Vec::new();
-        if let Some(pass) = &mut self.pass {
+        for pass in &mut self.passes {
             let streams = pass
                 .install
                 .segments
                 .iter_mut()
                 .flat_map(|s| &mut s.streams);
             streams.for_each(&mut change);
-            let partial = pass.partial.iter_mut().flat_map(|s| &mut s.bytes);
+            let partial = match &mut pass.partial {
+                Some(Partial::Memory(source)) => &mut source.bytes[..],
+                _ => &mut [],
+            };
             let rows = pass
                 .act
                 .bytes
@@ -247,7 +277,7 @@ impl Chain {
 
     /// Every read of the install.
     pub fn install_reads(&self) -> impl Iterator<Item = (&Segment, &Read)> {
-        let segments = self.pass.iter().flat_map(|p| &p.install.segments);
+        let segments = self.passes.iter().flat_map(|p| &p.install.segments);
         segments.flat_map(|s| s.streams.iter().map(move |r| (s, r)))
     }
 }

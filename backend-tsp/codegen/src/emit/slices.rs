@@ -36,7 +36,7 @@ pub fn turns<'a>(run: &[&'a Dispatch]) -> Vec<Turn<'a>> {
     turns
 }
 
-/// Cuts dispatches that overlap where any of them begins or ends.
+/// Cuts dispatches that overlap where any of them begins or ends; of one with gaps, each iteration.
 fn cut<'a>(together: &[&'a Dispatch], turns: &mut Vec<Turn<'a>>) {
     if let [alone] = together {
         turns.push(Turn {
@@ -47,15 +47,23 @@ fn cut<'a>(together: &[&'a Dispatch], turns: &mut Vec<Turn<'a>>) {
         });
         return;
     }
-    let ends = together.iter().flat_map(|d| [d.cycle, d.end()]);
+    let mut stretches: Vec<(i64, i64, &Dispatch)> = Vec::new();
+    for &d in together {
+        match d.interval {
+            1 => stretches.push((d.cycle, d.end(), d)),
+            interval => stretches.extend((0..i64::from(d.count)).map(|i| {
+                let cycle = d.cycle + i * interval;
+                (cycle, cycle + 1, d)
+            })),
+        }
+    }
+    let ends = stretches.iter().flat_map(|s| [s.0, s.1]);
     let mut cuts: Vec<i64> = ends.collect();
     cuts.sort_unstable();
     cuts.dedup();
     for pair in cuts.windows(2) {
-        let here = together
-            .iter()
-            .filter(|d| d.cycle < pair[1] && pair[0] < d.end());
-        let dispatches: Vec<&Dispatch> = here.copied().collect();
+        let here = stretches.iter().filter(|s| s.0 < pair[1] && pair[0] < s.1);
+        let dispatches: Vec<&Dispatch> = here.map(|s| s.2).collect();
         if !dispatches.is_empty() {
             turns.push(Turn {
                 cycle: pair[0],
@@ -85,24 +93,22 @@ impl Turn<'_> {
         ((self.cycle - d.cycle) / d.interval) as u32
     }
 
-    /// Whether its dispatches cannot share an instruction: only a read and a write without gaps can, in different banks.
+    /// Whether its dispatches cannot share an instruction: only a read and a write can, in different banks.
     pub fn conflicts(&self) -> bool {
-        let [a, b] = self.dispatches[..] else {
+        if self.dispatches.len() != 2 {
             return self.dispatches.len() > 2;
-        };
-        let gaps = |d: &Dispatch| d.interval != 1 && d.count > 1;
+        }
         let bank = |part: MemPart| match part.access {
             MemAccess::Direct { addr, .. } => Some(addr >> BANK_SHIFT),
             _ => None,
         };
-        let share = match self.instr() {
+        match self.instr() {
             Instr::Mem {
                 read: Some(read),
                 write: Some(write),
-            } => bank(read) != bank(write),
-            _ => false,
-        };
-        gaps(a) || gaps(b) || !share
+            } => bank(read) == bank(write),
+            _ => true,
+        }
     }
 
     /// The instruction.
@@ -202,10 +208,23 @@ mod tests {
     }
 
     #[test]
-    fn two_reads_or_a_gap_cannot_share() {
+    fn what_falls_into_gaps_has_turns_of_its_own() {
+        let (gaps, read) = (access(0, 3, 16, 4096, true), access(14, 8, 1, 0, false));
+        let turns = turns(&[&gaps, &read]);
+        let seen: Vec<_> = turns
+            .iter()
+            .map(|t| (t.cycle, t.count, t.dispatches.len()))
+            .collect();
+        assert_eq!(seen, [(0, 1, 1), (14, 2, 1), (16, 1, 2), (17, 5, 1), (32, 1, 1)]);
+        assert!(turns.iter().all(|t| !t.conflicts()));
+        assert_eq!(turns[4].first(&gaps), 2);
+    }
+
+    #[test]
+    fn two_reads_or_one_bank_cannot_share() {
         let (a, b) = (access(0, 8, 1, 0, false), access(4, 8, 1, 50, false));
         assert!(turns(&[&a, &b]).iter().any(Turn::conflicts));
-        let (gaps, read) = (access(0, 8, 16, 4096, true), access(20, 8, 1, 0, false));
+        let (gaps, read) = (access(0, 8, 16, 90, true), access(14, 8, 1, 0, false));
         assert!(turns(&[&gaps, &read]).iter().any(Turn::conflicts));
     }
 }

@@ -1,4 +1,4 @@
-//! place: hemisphere of every buffer; slice and bank of what is there at cycle 0; the side that suits each pass.
+//! place: hemisphere of every buffer; slice and bank of inputs; the sides that suit each chain's passes.
 //!
 //! Before: a problem whose chains are listed producers first. After: no chain needs one slice twice in a cycle for what is
 //! placed (`Rooms` keeps that so while schedule places the rest); buffers that travel as one group (bytes of a VXM operand, writes of one
@@ -7,14 +7,15 @@
 mod sides;
 mod slices;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use tspc_machine::Machine;
 use tspc_program::Hemisphere;
 
 use crate::Refusal;
 use crate::problem::{BufferId, Problem};
-pub use slices::{Rooms, floating};
+pub use sides::dealings;
+pub use slices::Rooms;
 
 /// Where a buffer lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,14 +33,12 @@ pub struct Place {
 pub struct Placed {
     /// What is placed.
     pub problem: Problem,
-    /// Per buffer; slice and bank of a written one are known once schedule has given its writer a time.
+    /// Per buffer; slice and bank are known once schedule has given a chain that writes or reads it a time.
     pub places: Vec<Cell<Place>>,
     /// What slices hold so far.
     pub rooms: Rooms,
-    /// Per chain: where its pass runs best (West for a chain without one); schedule may move it.
-    pub passes: Vec<Cell<Hemisphere>>,
-    /// Whether fp16 passes run beside int8 ones: they have a side of their own.
-    pub mixed: bool,
+    /// Per chain: where each of its passes runs best; schedule may move them.
+    pub passes: Vec<RefCell<Vec<Hemisphere>>>,
     /// Per hemisphere: planes that run passes. An fp16 unit keeps the odd plane still from its first load to its last
     /// result, so a hemisphere with an fp16 pass has one.
     pub planes: [u8; 2],
@@ -49,6 +48,11 @@ impl Placed {
     /// A buffer's place.
     pub fn of(&self, buffer: BufferId) -> Place {
         self.places[buffer.0 as usize].get()
+    }
+
+    /// The sides of a chain's passes.
+    pub fn sides(&self, chain: usize) -> Vec<Hemisphere> {
+        self.passes[chain].borrow().clone()
     }
 }
 
@@ -62,8 +66,7 @@ pub fn place(problem: Problem, machine: &Machine) -> Result<Placed, Refusal> {
         problem,
         rooms,
         places: places.into_iter().map(Cell::new).collect(),
-        passes: passes.into_iter().map(Cell::new).collect(),
-        mixed: planes[0] != planes[1],
+        passes: passes.into_iter().map(RefCell::new).collect(),
         planes,
     })
 }

@@ -7,7 +7,7 @@ use tspc_machine::Machine;
 use tspc_program::Hemisphere;
 
 use super::slices::{STREAMS, installed};
-use crate::problem::{BufferId, Feed, Problem, spans};
+use crate::problem::{BufferId, Chain, Feed, Pass, Problem, spans};
 
 /// Union-find over indices; the representative is the smallest member, so results do not depend on order.
 struct Unions(Vec<usize>);
@@ -38,7 +38,7 @@ const F16_SIDE: Hemisphere = Hemisphere::East;
 /// Planes that run passes, per side.
 pub fn planes(problem: &Problem) -> [u8; 2] {
     let runs = |f16: bool| {
-        let mut passes = problem.chains.iter().filter_map(|c| c.pass.as_ref());
+        let mut passes = problem.chains.iter().flat_map(|c| &c.passes);
         passes.any(|p| p.install.f16.is_some() == f16)
     };
     match (runs(true), runs(false)) {
@@ -52,76 +52,93 @@ pub fn planes(problem: &Problem) -> [u8; 2] {
     }
 }
 
-/// Passes that add up one sum stay on one side, since its partial sums do; the sums are dealt to the sides by their planes.
-pub fn of_passes(problem: &Problem, planes: [u8; 2]) -> Vec<Hemisphere> {
-    let mut writer = vec![None; problem.buffers.len()];
-    let mut unions = Unions::new(problem.chains.len());
-    for (c, chain) in problem.chains.iter().enumerate() {
-        let partial = chain.pass.iter().flat_map(|p| &p.partial);
-        for piece in partial.flat_map(|s| s.bytes.iter().flatten()) {
-            if let Some(w) = writer[piece.read.buffer.0 as usize] {
-                unions.join(w, c);
+/// The ways to deal a chain's passes to the sides: those that hand on their sums alternate, and no side has more passes
+/// than planes. In a program with passes of both kinds fp16 ones have a side of their own.
+pub fn dealings(chain: &Chain, planes: [u8; 2]) -> Vec<Vec<Hemisphere>> {
+    let mixed = planes[0] != planes[1];
+    let mut dealings: Vec<Vec<Hemisphere>> = vec![Vec::new()];
+    for pass in &chain.passes {
+        let mut longer = Vec::new();
+        for sides in &dealings {
+            for side in Hemisphere::ALL {
+                let there = sides.iter().filter(|s| **s == side).count();
+                let full = there == usize::from(planes[side.index()]);
+                let alike = pass.relayed() && sides.last() == Some(&side);
+                let barred = mixed && pass.install.f16.is_some() && side != F16_SIDE;
+                if !(full || alike || barred) {
+                    let mut sides = sides.clone();
+                    sides.push(side);
+                    longer.push(sides);
+                }
             }
         }
-        for write in &chain.writes {
-            writer[write.buffer.0 as usize] = Some(c);
-        }
+        dealings = longer;
     }
-    let mut work = vec![0u64; problem.chains.len()];
-    let mut f16 = vec![false; problem.chains.len()];
-    for (c, chain) in problem.chains.iter().enumerate() {
-        if let Some(pass) = &chain.pass {
-            work[unions.find(c)] += u64::from(chain.rows);
-            f16[unions.find(c)] |= pass.install.f16.is_some();
-        }
-    }
+    dealings
+}
+
+/// The side of every pass. Passes that add a stored sum run where that is, if they can; all are dealt to the sides by
+/// their planes.
+pub fn of_passes(problem: &Problem, planes: [u8; 2]) -> Vec<Vec<Hemisphere>> {
+    let mut stored = vec![None; problem.buffers.len()];
     let mixed = planes[0] != planes[1];
     let mut load = [0u64; 2];
-    let mut side = vec![Hemisphere::West; problem.chains.len()];
-    for c in 0..problem.chains.len() {
-        let root = unions.find(c);
-        if root != c {
-            side[c] = side[root];
-            continue;
-        }
-        // The time that each side would need.
-        let time = |h: usize| (load[h] + work[c]) * u64::from(planes[1 - h]);
-        side[c] = if mixed && f16[c] {
-            F16_SIDE
-        } else if time(1) < time(0) {
-            Hemisphere::East
-        } else {
-            Hemisphere::West
+    let mut sides: Vec<Vec<Hemisphere>> = Vec::new();
+    for chain in &problem.chains {
+        let work = u64::from(chain.rows);
+        // Stored sums that would cross the chip; the time that the busier side would need.
+        let cost = |dealing: &Vec<Hemisphere>| {
+            let sums = chain.passes.iter().map(|p| {
+                let source = p.stored_partial()?;
+                stored[source.bytes[0][0].read.buffer.0 as usize]
+            });
+            let crossing = sums.zip(dealing).filter(|(sum, side)| sum.is_some_and(|s| s != **side));
+            let times = [0, 1].map(|h: usize| {
+                let here = dealing.iter().filter(|s| s.index() == h).count() as u64;
+                (load[h] + here * work) * u64::from(planes[1 - h])
+            });
+            let [west, east] = times;
+            (crossing.count(), west.max(east))
         };
-        // The fp16 passes of a mixed program run at another time than their neighbours: evening them out would leave
-        // one side idle before and the other after.
-        if !(mixed && f16[c]) {
-            load[side[c].index()] += work[c];
+        let chosen = dealings(chain, planes).into_iter().min_by_key(cost);
+        let chosen = chosen.expect("a chain has no more passes than there are planes");
+        // The fp16 passes of a mixed program run at another time than their neighbours: evening them out would leave one
+        // side idle before and the other after.
+        let counts = |p: &Pass| !(mixed && p.install.f16.is_some());
+        for (pass, side) in chain.passes.iter().zip(&chosen) {
+            load[side.index()] += if counts(pass) { work } else { 0 };
         }
+        if let Some(&last) = chosen.last().filter(|_| chain.vxm.is_none()) {
+            for write in &chain.writes {
+                stored[write.buffer.0 as usize] = Some(last);
+            }
+        }
+        sides.push(chosen);
     }
-    side
+    sides
 }
 
 /// Buffers that must share a side are dealt together, to the side whose passes read them most.
-pub fn of_buffers(problem: &Problem, passes: &[Hemisphere], machine: &Machine) -> Vec<Hemisphere> {
+pub fn of_buffers(problem: &Problem, passes: &[Vec<Hemisphere>], machine: &Machine) -> Vec<Hemisphere> {
     let n = problem.buffers.len();
     let mut unions = Unions::new(n);
     let mut votes = vec![[0i64; 2]; n];
     for (c, chain) in problem.chains.iter().enumerate() {
-        let mut vote = |buffer: BufferId, weight: u32| {
-            votes[buffer.0 as usize][passes[c].index()] += i64::from(weight);
+        let mut vote = |buffer: BufferId, side: Hemisphere, weight: u32| {
+            votes[buffer.0 as usize][side.index()] += i64::from(weight);
         };
-        if let Some(pass) = &chain.pass {
-            for (segment, read) in chain.install_reads() {
-                vote(read.buffer, u32::from(segment.count));
+        for (pass, &side) in chain.passes.iter().zip(&passes[c]) {
+            for segment in &pass.install.segments {
+                let weight = u32::from(segment.count);
+                (segment.streams.iter()).for_each(|read| vote(read.buffer, side, weight));
             }
-            let partial = pass.partial.iter().flat_map(|s| &s.bytes);
+            let partial = pass.stored_partial().into_iter().flat_map(|s| &s.bytes);
             for plane in pass.act.bytes.iter().chain(&pass.window).chain(partial) {
-                spans(plane, chain.rows).for_each(|(p, rows)| vote(p.read.buffer, rows));
+                spans(plane, chain.rows).for_each(|(p, rows)| vote(p.read.buffer, side, rows));
             }
-            if chain.vxm.is_none() {
-                chain.writes.iter().for_each(|w| vote(w.buffer, w.count));
-            }
+        }
+        if let (None, Some(&side)) = (&chain.vxm, passes[c].last()) {
+            (chain.writes.iter()).for_each(|w| vote(w.buffer, side, w.count));
         }
         for feed in chain.vxm.iter().flat_map(|v| &v.feeds) {
             if let Feed::Memory(source) = feed {
@@ -145,7 +162,7 @@ pub fn of_buffers(problem: &Problem, passes: &[Hemisphere], machine: &Machine) -
     for segment in problem
         .chains
         .iter()
-        .flat_map(|c| &c.pass)
+        .flat_map(|c| &c.passes)
         .flat_map(|p| &p.install.segments)
     {
         for pair in segment.streams.windows(2) {

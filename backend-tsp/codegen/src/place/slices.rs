@@ -1,9 +1,8 @@
-//! The slice and bank of every buffer.
+//! Which slices have room, and for what.
 //!
-//! Before: every buffer has a hemisphere. After: no chain needs one slice twice in a cycle. Installed constants live in
-//! the outer slices, sixteen of which feed a plane at once; rows that come and go live in the inner ones, so that installs
-//! need not wait for them (both only as far as there is room). Within its region a buffer goes where least is read
-//! and written while it is used, and where it fits over its estimated lifetime.
+//! Only inputs get their slice here, before anything has a time. Everything else gets one when a chain that reads or
+//! writes it gets its time: schedule asks for the slice in which the accesses wait least, and of those the emptiest. Buffers
+//! that one plan reads at once lie in different slices.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -13,14 +12,13 @@ use tspc_program::{Hemisphere, SLICES};
 
 use super::Place;
 use crate::Refusal;
-use crate::order::Order;
-use crate::problem::{Buffer, BufferId, Chain, Origin, Problem, Write};
+use crate::problem::{BufferId, Chain, Origin, Problem};
+
+/// Banks of a slice.
+const BANKS: usize = 2;
 
 /// Streams of a weight load, each from a slice of its own.
 pub const STREAMS: usize = 16;
-
-/// What a word that is loaded as weights counts, in words that are read for rows.
-const LOAD: u64 = 4;
 
 /// A bit for each slice of a side.
 const ALL_SLICES: u128 = (1 << SLICES) - 1;
@@ -28,8 +26,8 @@ const ALL_SLICES: u128 = (1 << SLICES) - 1;
 /// Slices that a plan's reads leave to its writes.
 const SPARE: usize = 8;
 
-/// Chains that count as simultaneous in the estimate of traffic and lifetimes.
-const BUCKET: usize = 8;
+/// Cycles after which nobody asks any more what was alive.
+const PAST: i64 = 16_384;
 
 /// The slices of a side that hold no text, innermost first.
 pub fn usable(machine: &Machine, hemi: Hemisphere) -> Vec<u8> {
@@ -49,88 +47,63 @@ pub fn installed(problem: &Problem) -> Vec<bool> {
     installed
 }
 
-/// A constant word may be anywhere, so it goes where nothing else happens when its reader gets its time.
-pub fn floating(buffer: &Buffer) -> bool {
-    buffer.words == 1 && matches!(buffer.origin, Origin::Constant(_))
-}
-
-/// When a buffer is used, in buckets of the order of chains.
-#[derive(Clone, Debug)]
-struct Use {
-    /// Bucket and accesses there.
-    accesses: Vec<(usize, u64)>,
-    /// Words that are read in all.
-    reads: u64,
+/// A written buffer in a bank.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    buffer: usize,
+    words: u32,
+    /// Cycle of its last read, once all readers have their time.
+    end: Option<i64>,
 }
 
 /// What a bank holds, in words.
 #[derive(Clone, Default, Debug)]
 struct Bank {
+    /// Of what is there at cycle 0.
     forever: u32,
-    /// Of written buffers that somebody will still read.
-    live: u32,
+    lives: Vec<Life>,
+    /// The most that was ever alive at once, as far as is known.
+    peak: u32,
+}
+
+impl Bank {
+    /// Words that are alive in a cycle or later.
+    fn live(&self, from: i64) -> u32 {
+        let alive = self.lives.iter().filter(|l| l.end.is_none_or(|e| e >= from));
+        alive.map(|l| l.words).sum()
+    }
 }
 
 /// What is known of a slice.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 struct Slice {
     banks: [Bank; 2],
-    /// Accesses of rows per bucket.
-    traffic: Vec<u64>,
-    /// Words loaded as weights per bucket.
-    loads: Vec<u64>,
     /// Words of written buffers that will be read.
     pending: u64,
 }
 
-impl Slice {
-    fn new(buckets: usize) -> Slice {
-        Slice {
-            banks: Default::default(),
-            traffic: vec![0; buckets],
-            loads: vec![0; buckets],
-            pending: 0,
-        }
-    }
-
-    /// Accesses of constants that would meet those of a buffer. A load needs its slices at once, so it counts more.
-    fn meets(&self, usage: &Use) -> u64 {
-        let meet = |there: &[u64]| usage.accesses.iter().map(|&(b, _)| there[b]).sum::<u64>();
-        let all = LOAD * meet(&self.loads) + meet(&self.traffic);
-        all / usage.accesses.len().max(1) as u64
-    }
+/// What is still to be read of a buffer.
+#[derive(Clone, Copy, Default, Debug)]
+struct Use {
+    /// Words that are read in all.
+    reads: u64,
+    /// Cycle of the last read so far.
+    last: i64,
 }
 
-/// Uses of all buffers, and the number of buckets.
-fn uses(problem: &Problem) -> (Vec<Use>, usize) {
-    let last = problem.chains.len().saturating_sub(1) / BUCKET;
-    let unused = || Use {
-        accesses: Vec::new(),
-        reads: 0,
-    };
-    let mut uses: Vec<Use> = problem.buffers.iter().map(|_| unused()).collect();
-    for (at, &c) in Order::new(problem).by_tail().iter().enumerate() {
-        let chain = &problem.chains[c];
-        let bucket = at / BUCKET;
+/// Uses of all buffers.
+fn uses(problem: &Problem) -> Vec<Use> {
+    let mut uses = vec![Use::default(); problem.buffers.len()];
+    for chain in &problem.chains {
         let rows = chain.row_reads().map(|(r, n)| (r.buffer, n));
         let loads = chain
             .install_reads()
             .map(|(s, r)| (r.buffer, u32::from(s.count)));
-        // A strided write keeps its queue from the first word to the last.
-        let span = |w: &Write| w.count * w.step;
-        let writes = chain.writes.iter().map(|w| (w.buffer, span(w)));
-        let reads = rows.chain(loads).map(|(b, n)| (b, n, true));
-        for (buffer, n, read) in reads.chain(writes.map(|(b, n)| (b, n, false))) {
-            let usage = &mut uses[buffer.0 as usize];
-            usage.reads += if read { u64::from(n) } else { 0 };
-            let accesses = &mut usage.accesses;
-            match accesses.last_mut() {
-                Some((b, there)) if *b == bucket => *there += u64::from(n),
-                _ => accesses.push((bucket, u64::from(n))),
-            }
+        for (buffer, n) in rows.chain(loads) {
+            uses[buffer.0 as usize].reads += u64::from(n);
         }
     }
-    (uses, last + 1)
+    uses
 }
 
 /// Groups of buffers that one plan reads, so that no shift in time would part them: the rows of a chain, and each
@@ -140,7 +113,7 @@ fn groups(chain: &Chain) -> Vec<Vec<(BufferId, usize)>> {
     let rows =
         planes.flat_map(|(family, plane)| plane.iter().map(move |p| (p.read.buffer, family)));
     let mut groups: Vec<Vec<(BufferId, usize)>> = vec![rows.collect()];
-    for segment in chain.pass.iter().flat_map(|p| &p.install.segments) {
+    for segment in chain.passes.iter().flat_map(|p| &p.install.segments) {
         groups.push(segment.streams.iter().map(|r| r.buffer).zip(0..).collect());
     }
     groups
@@ -182,8 +155,7 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Places what is there at cycle 0: it needs room for ever. Weights in the order of their use, so that those of a
-    /// time share sixteen slices; of the others those with the most neighbours first, while there is a choice.
+    /// Places the inputs, those with the most neighbours first, while there is a choice.
     pub fn new(
         problem: &Problem,
         sides: Vec<Hemisphere>,
@@ -203,116 +175,171 @@ impl Rooms {
             families.push([of(0), of(1)]);
             sizes.push(group.len());
         }
-        let (uses, buckets) = uses(problem);
-        let slices = || vec![Slice::new(buckets); usize::from(SLICES)];
+        let slices = || vec![Slice::default(); usize::from(SLICES)];
         let mut rooms = Rooms {
             sides,
             used: vec![Vec::new(); sizes.len()],
             member,
             families,
-            uses,
+            uses: uses(problem),
             filled: [slices(), slices()],
             usable: Hemisphere::ALL.map(|h| usable(machine, h)),
             bank_words: machine.mem_words_per_bank,
         };
+        rooms.constants_fit(problem)?;
         let unknown = |&hemi: &Hemisphere| Place {
             hemi,
             slice: 0,
             bank: 0,
         };
         let mut places: Vec<Place> = rooms.sides.iter().map(unknown).collect();
-        let weights = installed(problem);
-        let there = |b: &usize| {
-            problem.buffers[*b].origin != Origin::Written
-                && (weights[*b] || !floating(&problem.buffers[*b]))
-        };
-        let mut order: Vec<usize> = (0..n).filter(there).collect();
+        let input = |b: &usize| problem.buffers[*b].origin == Origin::Input;
+        let mut order: Vec<usize> = (0..n).filter(input).collect();
         order.sort_by_cached_key(|&b| {
-            let first = rooms.uses[b].accesses.first().map_or(0, |a| a.0);
             let neighbours: usize = rooms.member[b].iter().map(|&(g, _)| sizes[g]).sum();
-            let turn = if weights[b] { first } else { usize::MAX };
-            (turn, Reverse((neighbours, problem.buffers[b].words)), b)
+            (Reverse((neighbours, problem.buffers[b].words)), b)
         });
         for b in order {
-            let cost = |slice: &Slice, s: u8| match weights[b] {
-                true => {
-                    let block = u64::from(SLICES - 1 - s) / STREAMS as u64;
-                    let words: u32 = slice.banks.iter().map(|bank| bank.forever).sum();
-                    (block << 32) + u64::from(words)
-                }
-                false => slice.meets(&rooms.uses[b]),
-            };
-            let (_, place) = rooms.choose(problem, b, rooms.taken(b, &[]), |_| Some(0), cost)?;
-            rooms.take(b, place, problem.buffers[b].words, true);
-            let slice = &mut rooms.filled[place.hemi.index()][usize::from(place.slice)];
-            let kind = if weights[b] {
-                &mut slice.loads
-            } else {
-                &mut slice.traffic
-            };
-            rooms.uses[b]
-                .accesses
-                .iter()
-                .for_each(|&(b, n)| kind[b] += n);
+            let buffer = BufferId(b as u32);
+            let (_, place) = rooms.pick(problem, buffer, 0, &[], |_| Some(0))?;
+            rooms.settle(problem, buffer, place, 0);
             places[b] = place;
         }
         Ok((rooms, places))
     }
 
+    /// What is there at cycle 0 has to fit whatever the schedule will be.
+    fn constants_fit(&self, problem: &Problem) -> Result<(), Refusal> {
+        let there = |hemi: Hemisphere| -> u64 {
+            let buffers = problem.buffers.iter().zip(&self.sides);
+            let here = buffers.filter(|(b, side)| b.origin != Origin::Written && **side == hemi);
+            here.map(|(b, _)| u64::from(b.words)).sum()
+        };
+        let room = |hemi: Hemisphere| {
+            let slices = self.usable[hemi.index()].len() as u64;
+            slices * BANKS as u64 * u64::from(self.bank_words)
+        };
+        let [west, east] = Hemisphere::ALL;
+        if there(west) <= room(west) && there(east) <= room(east) {
+            return Ok(());
+        }
+        let mib = |words: u64| words * 320 >> 20;
+        let (words, capacity) = (there(west) + there(east), room(west) + room(east));
+        Err(Refusal {
+            location: "constants and inputs".to_string(),
+            message: format!(
+                "need {words} words of 320 bytes ({} MiB), {} in the West and {} in the East; the slices that hold no \
+                 text have {capacity} ({} MiB), {} in the West and {} in the East: a smaller model or fewer layers would fit",
+                mib(words),
+                there(west),
+                there(east),
+                mib(capacity),
+                room(west),
+                room(east),
+            ),
+        })
+    }
+
     /// The slice that would suit a buffer best: `wait` tells how long its accesses would have to wait there, if waiting
-    /// helps at all; `picked` are the buffers of this chain that have a slice so far.
+    /// helps at all; `picked` are the buffers of this chain that have a slice so far. A written one comes to life at
+    /// about `start`.
     pub fn pick(
         &self,
         problem: &Problem,
         buffer: BufferId,
+        start: i64,
         picked: &[(BufferId, Place)],
         wait: impl Fn(Place) -> Option<i64>,
     ) -> Result<(i64, Place), Refusal> {
         let b = buffer.0 as usize;
         let hemi = self.sides[b];
-        let cost = |slice: &Slice, s: u8| {
-            let pending = picked
-                .iter()
-                .filter(|(_, p)| (p.hemi, p.slice) == (hemi, s));
-            let pending: u64 = pending.map(|(o, _)| self.uses[o.0 as usize].reads).sum();
-            slice.pending + pending + slice.meets(&self.uses[b])
-        };
-        self.choose(problem, b, self.taken(b, picked), wait, cost)
+        let (taken, avoided) = self.taken(b, picked);
+        let words = problem.buffers[b].words;
+        let written = problem.buffers[b].origin == Origin::Written;
+        // What is there at cycle 0 leaves room for what is alive at any time, and some more.
+        let slack = self.bank_words / if written { 8 } else { 4 };
+        let room = &self.filled[hemi.index()];
+        let free = self.usable[hemi.index()].iter().copied();
+        let choice = free
+            .filter(|&s| taken >> bit(hemi, s) & 1 == 0)
+            .flat_map(|slice| [0u8, 1].map(|bank| Place { hemi, slice, bank }))
+            .filter_map(|place| {
+                let slice = &room[usize::from(place.slice)];
+                let there = &slice.banks[usize::from(place.bank)];
+                let live = if written { there.live(start) } else { there.peak };
+                let full = there.forever + live + words;
+                (full <= self.bank_words).then_some((place, full))
+            })
+            .filter_map(|(place, full)| Some((place, full, wait(place)?)))
+            .map(|(place, full, wait)| {
+                let here = picked.iter().filter(|(_, p)| (p.hemi, p.slice) == (hemi, place.slice));
+                let here: u64 = here.map(|(o, _)| self.uses[o.0 as usize].reads).sum();
+                let pending = room[usize::from(place.slice)].pending + here;
+                let avoided = avoided >> bit(hemi, place.slice) & 1;
+                let tight = full + slack > self.bank_words;
+                let pending = if written { pending } else { 0 };
+                (avoided, wait, tight, pending, full, place.slice, place.bank)
+            })
+            .min();
+        match choice {
+            Some((_, wait, _, _, _, slice, bank)) => Ok((wait, Place { hemi, slice, bank })),
+            None => Err(self.no_slice(problem, b, taken)),
+        }
     }
 
     /// Takes a buffer out of its slice again.
-    pub fn leave(&mut self, problem: &Problem, buffer: BufferId, place: Place) {
+    pub fn leave(&mut self, buffer: BufferId, place: Place) {
         let b = buffer.0 as usize;
         let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
         slice.pending -= self.uses[b].reads;
-        slice.banks[usize::from(place.bank)].live -= problem.buffers[b].words;
+        slice.banks[usize::from(place.bank)].lives.retain(|l| l.buffer != b);
         for &(g, _) in &self.member[b] {
             self.used[g].retain(|m| m.buffer != b);
         }
     }
 
-    /// Places a buffer.
-    pub fn settle(&mut self, problem: &Problem, buffer: BufferId, place: Place) {
+    /// Places a buffer; a written one comes to life at `start`.
+    pub fn settle(&mut self, problem: &Problem, buffer: BufferId, place: Place, start: i64) {
         let b = buffer.0 as usize;
-        let written = problem.buffers[b].origin == Origin::Written;
-        self.take(b, place, problem.buffers[b].words, !written);
-        if written {
-            let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
+        let words = problem.buffers[b].words;
+        let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
+        let bank = &mut slice.banks[usize::from(place.bank)];
+        if problem.buffers[b].origin == Origin::Written {
+            bank.lives.retain(|l| l.end.is_none_or(|e| e + PAST >= start));
+            bank.lives.push(Life {
+                buffer: b,
+                words,
+                end: None,
+            });
+            bank.peak = bank.peak.max(bank.live(start));
             slice.pending += self.uses[b].reads;
+        } else {
+            bank.forever += words;
+        }
+        for &(g, family) in &self.member[b] {
+            self.used[g].push(Member::new(b, family, place));
         }
     }
 
-    /// Notes that `count` words of a buffer have been read; after the last one its words are free.
-    pub fn read(&mut self, problem: &Problem, buffer: BufferId, place: Place, count: u32) {
-        if problem.buffers[buffer.0 as usize].origin != Origin::Written {
+    /// Whether a chain still has to read a buffer.
+    pub fn will_be_read(&self, buffer: BufferId) -> bool {
+        self.uses[buffer.0 as usize].reads > 0
+    }
+
+    /// Notes that `count` words of a buffer have been read until cycle `last`; after the last one its words are free.
+    pub fn read(&mut self, problem: &Problem, buffer: BufferId, place: Place, count: u32, last: i64) {
+        let b = buffer.0 as usize;
+        if problem.buffers[b].origin != Origin::Written {
             return;
         }
         let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
-        let usage = &mut self.uses[buffer.0 as usize];
+        let usage = &mut self.uses[b];
         slice.pending -= u64::from(count);
         usage.reads -= u64::from(count);
+        usage.last = usage.last.max(last);
         if usage.reads == 0 {
-            slice.banks[usize::from(place.bank)].live -= problem.buffers[buffer.0 as usize].words;
+            let lives = &mut slice.banks[usize::from(place.bank)].lives;
+            lives.iter_mut().filter(|l| l.buffer == b).for_each(|l| l.end = Some(usage.last));
         }
     }
 
@@ -356,84 +383,24 @@ impl Rooms {
         (others, narrow)
     }
 
-    /// The slice and bank for a buffer that make it wait least, and of those the cheapest.
-    fn choose(
-        &self,
-        problem: &Problem,
-        b: usize,
-        (taken, avoided): (u128, u128),
-        wait: impl Fn(Place) -> Option<i64>,
-        cost: impl Fn(&Slice, u8) -> u64,
-    ) -> Result<(i64, Place), Refusal> {
-        let hemi = self.sides[b];
-        let words = problem.buffers[b].words;
-        let written = problem.buffers[b].origin == Origin::Written;
-        // Constants leave room in every bank as long as they can: a buffer with many neighbours needs each slice.
-        // A buffer is read some time after its reader got its time, so written ones leave room as well.
-        let slack = self.bank_words / if written { 8 } else { 4 };
-        let room = &self.filled[hemi.index()];
-        let free = self.usable[hemi.index()].iter().copied();
-        let choice = free
-            .filter(|&s| taken >> bit(hemi, s) & 1 == 0)
-            .flat_map(|slice| [0u8, 1].map(|bank| Place { hemi, slice, bank }))
-            .filter_map(|place| Some((place, wait(place)?)))
-            .map(|(place, wait)| {
-                let slice = &room[usize::from(place.slice)];
-                let cost = cost(slice, place.slice);
-                let there = &slice.banks[usize::from(place.bank)];
-                let full = there.forever + there.live + words;
-                let avoided = avoided >> bit(hemi, place.slice) & 1;
-                let tight = full + slack > self.bank_words;
-                (avoided, wait, tight, cost, full, place.slice, place.bank)
-            })
-            // Only what stays is refused here.
-            .filter(|&(_, _, _, _, full, ..)| {
-                words <= self.bank_words && (written || full <= self.bank_words)
-            })
-            .min();
-        match choice {
-            Some((_, wait, _, _, _, slice, bank)) => Ok((wait, Place { hemi, slice, bank })),
-            None => Err(self.no_slice(problem, b, taken)),
-        }
-    }
-
-    fn take(&mut self, b: usize, place: Place, words: u32, forever: bool) {
-        let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
-        let bank = &mut slice.banks[usize::from(place.bank)];
-        match forever {
-            true => bank.forever += words,
-            false => bank.live += words,
-        }
-        for &(g, family) in &self.member[b] {
-            self.used[g].push(Member::new(b, family, place));
-        }
-    }
-
     fn no_slice(&self, problem: &Problem, b: usize, taken: u128) -> Refusal {
         let hemi = self.sides[b];
         let id = BufferId(b as u32);
         let reads = |c: &&Chain| groups(c).iter().flatten().any(|x| x.0 == id);
         let chain = problem.chains.iter().find(reads);
-        let constant = problem
-            .buffers
-            .iter()
-            .filter(|b| b.origin != Origin::Written);
-        let words: u64 = constant.map(|b| u64::from(b.words)).sum();
-        let slices = self.usable.iter().map(|u| u.len() as u64).sum::<u64>();
-        let capacity = slices * 2 * u64::from(self.bank_words);
-        let banks = self.filled[hemi.index()].iter().flat_map(|s| &s.banks);
-        let side = banks.map(|b| u64::from(b.forever)).sum::<u64>();
+        let banks = || self.filled[hemi.index()].iter().flat_map(|s| &s.banks);
+        let forever: u64 = banks().map(|b| u64::from(b.forever)).sum();
+        let live: u64 = banks().map(|b| u64::from(b.peak)).sum();
+        let capacity = self.usable[hemi.index()].len() as u64 * 2 * u64::from(self.bank_words);
         Refusal {
             location: chain.map_or(String::new(), |c| c.location.clone()),
             message: format!(
-                "no slice for a buffer of {} words in hemisphere {}: {} of its slices are accessed in the same cycles, \
-                 {side} words are filled there for ever; constants and inputs need {words} of {capacity} words \
-                 ({} MiB of {} MiB)",
+                "no slice for a buffer of {} words in hemisphere {}: {} of its slices are accessed in the same cycles; of its \
+                 {capacity} words {forever} hold constants and inputs, up to {live} more rows: a shorter sequence or fewer \
+                 layers would fit",
                 problem.buffers[b].words,
                 hemi.letter(),
                 (taken >> bit(hemi, 0) & ALL_SLICES).count_ones(),
-                (words * 320) >> 20,
-                (capacity * 320) >> 20,
             ),
         }
     }

@@ -1,6 +1,6 @@
 //! The chip's calendars, and the search for the first cycle at which a plan fits.
 
-use tspc_program::{Direction, Hemisphere, QUEUES};
+use tspc_program::{Direction, QUEUES};
 
 use super::plan::{Claim, Flow, Plan, Role, Stretch, distributor};
 use crate::space::{Calendar, Span};
@@ -56,6 +56,17 @@ fn rects(flow: &Flow, stream: u8, anchor: i64) -> impl Iterator<Item = (usize, S
         })
 }
 
+/// The distributor that a flow needs on this stream.
+fn distribution(plan: &Plan, flow: &Flow, stream: u8, anchor: i64) -> Option<Claim> {
+    let (hemi, at) = flow.distribute?;
+    let start = at + anchor;
+    let span = Span {
+        start,
+        end: start + i64::from(plan.rows),
+    };
+    Some(Claim::whole(distributor(hemi, stream), span))
+}
+
 /// Why a plan fits nowhere.
 pub struct NoFit {
     /// The flow that found no stream.
@@ -79,11 +90,13 @@ impl Calendars {
 
     /// Cycles until a claim is free.
     pub fn queue_wait(&self, claim: &Claim) -> i64 {
+        let u=claim.queue.unit();
+        match u { tspc_program::Unit::Mem(..) if relax("mem") => return 0, tspc_program::Unit::Alu(..) if relax("alu") => return 0, tspc_program::Unit::Mxm(..) if relax("mxm") => return 0, _=>{} }
         self.queues[claim.queue.index()].first_fit(claim.time, claim.parts)
     }
 
     /// The first anchor ≥ `least` at which everything is free, with the streams to use.
-    pub fn fit(&self, plan: &Plan, hemi: Hemisphere, least: i64) -> Result<Fit, NoFit> {
+    pub fn fit(&self, plan: &Plan, least: i64) -> Result<Fit, NoFit> {
         let mut anchor = least;
         loop {
             let queues = plan
@@ -91,51 +104,50 @@ impl Calendars {
                 .iter()
                 .map(|claim| self.queue_wait(&claim.shift(anchor)));
             let wires = plan.wires.iter().map(|(dir, stream, time, columns)| {
+                if relax("wire") { return 0; }
                 self.wires[index(*dir, *stream)].first_fit(time.shift(anchor), *columns)
             });
-            if let Some(wait) = queues.chain(wires).find(|w| *w > 0) {
+            if let Some((n,wait)) = queues.chain(wires).enumerate().find(|w| w.1 > 0) {
+                note(plan.queues.get(n).map_or("wire".to_string(), |c| match c.queue.unit() { tspc_program::Unit::Mem(..) => "mem", tspc_program::Unit::Alu(..) => "alu", tspc_program::Unit::Mxm(_,_,tspc_program::MxmQueue::Weight) => "lw", tspc_program::Unit::Mxm(..) => "act", _ => "other"}.to_string()), wait);
                 anchor += wait;
                 continue;
             }
-            match self.choose(plan, hemi, anchor) {
+            match self.choose(plan, anchor) {
                 Ok(streams) => return Ok(Fit { anchor, streams }),
-                Err(Some(wait)) => anchor += wait,
+                Err(Some(wait)) => {note("stream".into(), wait); anchor += wait},
                 // The chain's own flows exclude each other: waiting can help only while others hold streams.
-                Err(None) if anchor < self.horizon => anchor += 1,
-                Err(None) => return Err(self.no_fit(plan, hemi, anchor)),
+                Err(None) if anchor < self.horizon => {note("cross".into(), 1); anchor += 1},
+                Err(None) => return Err(self.no_fit(plan, anchor)),
             }
         }
     }
 
     /// Streams for all flows at this anchor, or the least wait for the flow that found none.
-    fn choose(&self, plan: &Plan, hemi: Hemisphere, anchor: i64) -> Result<Vec<u8>, Option<i64>> {
+    fn choose(&self, plan: &Plan, anchor: i64) -> Result<Vec<u8>, Option<i64>> {
         let mut own: Vec<(usize, Span, Span)> = Vec::new();
+        let mut distributors: Vec<Claim> = Vec::new();
         let mut chosen: Vec<u8> = Vec::new();
         for (role, flow) in &plan.flows {
             let mut least: Option<i64> = None;
             let found = flow.candidates.iter().copied().find(|&stream| {
                 let mut wait = rects(flow, stream, anchor)
-                    .map(|(c, time, place)| self.streams[c].first_fit(time, place))
+                    .map(|(c, time, place)| if relax("stream") {0} else {self.streams[c].first_fit(time, place)})
                     .max()
                     .unwrap_or(0);
-                if let Some(at) = flow.distribute {
-                    let span = Span {
-                        start: at + anchor,
-                        end: at + anchor + i64::from(plan.rows),
-                    };
-                    let claim = Claim::whole(distributor(hemi, stream), span);
-                    wait = wait.max(self.queue_wait(&claim));
-                }
+                let claim = distribution(plan, flow, stream, anchor);
+                wait = wait.max(claim.map_or(0, |c| self.queue_wait(&c)));
                 // A distributor's map comes from outside of its eight streams.
-                let act = plan.flows.iter().position(|(r, _)| *r == Role::Act);
+                let act = |i: usize| plan.flows.iter().position(|(r, _)| *r == Role::Act(i));
                 let beside = |act: usize| chosen[act] / 8 == stream / 8;
-                if *role == Role::Window && act.is_some_and(beside) {
+                if matches!(*role, Role::Window(i) if act(i).is_some_and(beside)) {
                     return false;
                 }
                 let crosses_own = rects(flow, stream, anchor).any(|r| {
                     own.iter()
                         .any(|o| o.0 == r.0 && o.1.meets(r.1) && o.2.meets(r.2))
                 });
+                let crosses_own =
+                    crosses_own || claim.is_some_and(|c| distributors.iter().any(|d| d.meets(&c)));
                 if wait > 0 && !crosses_own {
                     least = Some(least.map_or(wait, |l: i64| l.min(wait)));
                 }
@@ -145,12 +157,13 @@ impl Calendars {
                 return Err(least);
             };
             own.extend(rects(flow, stream, anchor));
+            distributors.extend(distribution(plan, flow, stream, anchor));
             chosen.push(stream);
         }
         Ok(chosen)
     }
 
-    fn no_fit(&self, plan: &Plan, hemi: Hemisphere, anchor: i64) -> NoFit {
+    fn no_fit(&self, plan: &Plan, anchor: i64) -> NoFit {
         let fits = |n: usize| {
             let flows = plan.flows[..n].to_vec();
             self.choose(
@@ -158,7 +171,6 @@ impl Calendars {
                     flows,
                     ..plan.clone()
                 },
-                hemi,
                 anchor,
             )
             .is_ok()
@@ -175,7 +187,7 @@ impl Calendars {
     }
 
     /// Books a plan where it fits.
-    pub fn book(&mut self, plan: &Plan, hemi: Hemisphere, fit: &Fit) {
+    pub fn book(&mut self, plan: &Plan, fit: &Fit) {
         for claim in &plan.queues {
             self.book_queue(&claim.shift(fit.anchor));
         }
@@ -187,13 +199,8 @@ impl Calendars {
                 self.horizon = self.horizon.max(time.end);
                 self.streams[calendar].book(time, place);
             }
-            if let Some(at) = flow.distribute {
-                let start = at + fit.anchor;
-                let span = Span {
-                    start,
-                    end: start + i64::from(plan.rows),
-                };
-                self.book_queue(&Claim::whole(distributor(hemi, stream), span));
+            if let Some(claim) = distribution(plan, flow, stream, fit.anchor) {
+                self.book_queue(&claim);
             }
         }
     }
@@ -209,3 +216,12 @@ impl Calendars {
         self.queues[claim.queue.index()].book(claim.time, claim.parts);
     }
 }
+
+pub fn relax(what: &str) -> bool {
+    static S: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    S.get_or_init(|| std::env::var("RELAX").unwrap_or_default()).contains(what)
+}
+
+thread_local! { pub static NOTES: std::cell::RefCell<std::collections::BTreeMap<String,i64>> = Default::default(); }
+pub fn note(s: String, w: i64) { NOTES.with(|n| *n.borrow_mut().entry(s).or_default() += w); }
+pub fn notes() -> std::collections::BTreeMap<String,i64> { NOTES.with(|n| std::mem::take(&mut *n.borrow_mut())) }

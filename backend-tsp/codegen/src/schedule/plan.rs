@@ -1,6 +1,6 @@
 //! What a chain needs, relative to its anchor: queues and mesh wires that are fixed, streams that may be chosen.
 //!
-//! The anchor is the dispatch of the first activation, or, in a chain without a pass, the template's cycle 0.
+//! The anchor is the dispatch of the first pass's first activation, or, in a chain without passes, the template's cycle 0.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,9 @@ use tspc_program::{Direction, ElemType, Hemisphere, MxmQueue, QueueId, SLICES, S
 
 use crate::geometry::Geometry;
 use crate::mesh::Template;
-use crate::place::{Place, Placed, floating};
-use crate::problem::{BufferId, Chain, Feed, Piece, Read, Source, Write, spans};
+use super::books::Books;
+use crate::place::{Place, Placed};
+use crate::problem::{BufferId, Chain, Feed, Pass, Piece, Read, Source, Write, spans};
 use crate::space::Span;
 
 /// A stretch of a stream: diagonal of its first row, rows, and the coordinates from where it is made to where it is
@@ -33,16 +34,19 @@ pub struct Flow {
     pub bytes: Vec<Vec<Stretch>>,
     /// Per byte, if it comes from memory.
     pub reads: Vec<Vec<Piece>>,
-    /// Cycle at which the distributor of the chosen stream is needed, if one is.
-    pub distribute: Option<i64>,
+    /// Side and cycle at which the distributor of the chosen stream is needed, if one is.
+    pub distribute: Option<(Hemisphere, i64)>,
 }
 
 /// What a flow is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    Act,
-    Window,
-    Partial,
+    /// Of this pass, as the next two.
+    Act(usize),
+    Window(usize),
+    Partial(usize),
+    /// The sum that this pass hands to the next one.
+    Relay(usize),
     Result,
     Input(usize),
     Output(usize),
@@ -70,26 +74,44 @@ impl Late {
         geometry: &Geometry,
         place: Place,
     ) -> impl Iterator<Item = Claim> + Clone + use<> {
-        let start = match self.write {
+        let start = self.start(geometry, place);
+        // Between the words of a write that takes every n-th row the queue is free: emit makes each an instruction.
+        let (pieces, length) = match self.step {
+            1 => (1, self.cycles),
+            step => ((self.cycles - 1) / i64::from(step) + 1, 1),
+        };
+        let (access, step) = (self.access(), i64::from(self.step));
+        (0..pieces).flat_map(move |i| {
+            let start = start + i * step;
+            let time = Span {
+                start,
+                end: start + length,
+            };
+            access.claims(place, time)
+        })
+    }
+
+    fn access(&self) -> Access {
+        match self.write {
+            true => Access::Write,
+            false => Access::Read,
+        }
+    }
+
+    fn start(&self, geometry: &Geometry, place: Place) -> i64 {
+        match self.write {
             true => self.diagonal + geometry.write(self.dir, place.hemi, place.slice),
             false => geometry.read_dispatch(self.dir, place.hemi, place.slice, self.diagonal),
-        };
-        let time = Span {
-            start,
-            end: start + self.cycles,
-        };
-        let access = match (self.write, self.step) {
-            (false, _) => Access::Read,
-            (true, 1) => Access::Write,
-            (true, _) => Access::Alone,
-        };
-        access.claims(place, time)
+        }
     }
 
     /// The dispatches, relative to the anchor, if the buffer were in this place.
     pub fn span(&self, geometry: &Geometry, place: Place) -> Span {
-        let mut claims = self.claims(geometry, place);
-        claims.next().expect("an access claims its queue").time
+        let start = self.start(geometry, place);
+        Span {
+            start,
+            end: start + self.cycles,
+        }
     }
 }
 
@@ -98,8 +120,6 @@ impl Late {
 enum Access {
     Read,
     Write,
-    /// A write that leaves gaps: nothing dispatches in those (machine.md, ICU).
-    Alone,
 }
 
 impl Access {
@@ -111,7 +131,6 @@ impl Access {
             (Access::Read, _) => &[(1, 3)],
             (Access::Write, 0) => &[(3, 4), (0, 1)],
             (Access::Write, _) => &[(2, 4)],
-            (Access::Alone, _) => &[(0, 4)],
         };
         let queue = queue(Unit::Mem(place.hemi, place.slice));
         parts.iter().map(move |&(start, end)| Claim {
@@ -169,6 +188,8 @@ pub struct Plan {
     /// What still needs a slice; its streams reach as far as any slice could want.
     pub late: Vec<Late>,
     pub rows: u32,
+    /// The first activation of each pass, relative to the anchor.
+    pub acts: Vec<i64>,
     /// Template cycle 0, relative to the anchor.
     pub vxm_base: i64,
 }
@@ -197,6 +218,42 @@ impl Delays {
     }
 }
 
+impl Delays {
+    /// From an activation to its result on SR_11 inward, where the coordinate is 0: also the result's diagonal.
+    fn act_to_edge(&self) -> i64 {
+        self.act_to_accumulate + self.accumulate_to_result
+    }
+
+    /// From an activation to that of the pass on the other side that adds its result.
+    pub fn relay(&self, geometry: &Geometry) -> i64 {
+        self.act_to_edge() + geometry.mxm_port() - self.act_to_accumulate
+    }
+}
+
+/// The first activation of each pass and the template's cycle 0, relative to the anchor.
+fn times(
+    chain: &Chain,
+    template: Option<&Template>,
+    geometry: &Geometry,
+    delays: &Delays,
+) -> (Vec<i64>, i64) {
+    let mut acts = vec![0; chain.passes.len()];
+    for p in (0..acts.len()).rev() {
+        let feed = chain.vxm.iter().flat_map(|v| &v.feeds);
+        let feed = feed.into_iter().position(|f| *f == Feed::Pass(p));
+        if chain.passes.get(p + 1).is_some_and(Pass::relayed) {
+            acts[p] = acts[p + 1] - delays.relay(geometry);
+        } else if let (Some(template), Some(i)) = (template, feed) {
+            // The result enters when the template takes it.
+            let entry = i64::from(template.inputs[i].entry_time);
+            acts[p] = entry - geometry.vxm_entry() - delays.act_to_edge();
+        }
+    }
+    let anchor = acts.first().copied().unwrap_or(0);
+    acts.iter_mut().for_each(|act| *act -= anchor);
+    (acts, -anchor)
+}
+
 /// The queue of a unit of the floor plan.
 pub fn queue(unit: Unit) -> QueueId {
     unit.queue().expect("units are built from the floor plan")
@@ -208,11 +265,12 @@ fn groups(width: u8) -> Vec<u8> {
 }
 
 struct Planner<'a> {
+    books: &'a Books<'a>,
     placed: &'a Placed,
     geometry: &'a Geometry,
+    delays: &'a Delays,
     plan: Plan,
-    loose: &'a Loose,
-    /// Whether constant words and loose buffers that the chain reads, and what it writes, have their slices.
+    /// Whether buffers that the chain is the first to read, and what it writes, have their slices.
     settled: bool,
 }
 
@@ -220,47 +278,49 @@ struct Planner<'a> {
 pub type Loose = BTreeMap<BufferId, Late>;
 
 impl Plan {
-    /// The plan of a chain whose pass, if any, runs on `plane` of its hemisphere; what it writes and its constant words
+    /// The plan of a chain whose passes run on these planes of their sides; what it writes and its constant words
     /// have their slices if it is settled.
-    #[allow(clippy::too_many_arguments)] // What a plan depends on.
     pub fn new(
-        placed: &Placed,
-        geometry: &Geometry,
-        delays: &Delays,
+        books: &Books,
         chain: usize,
-        plane: u8,
+        planes: &[u8],
         template: Option<&Template>,
-        loose: &Loose,
         settled: bool,
     ) -> Plan {
-        let hemi = placed.passes[chain].get();
+        let (placed, geometry, delays) = (books.placed, &books.geometry, &books.delays);
+        let sides = placed.sides(chain);
         let chain = &placed.problem.chains[chain];
+        let (acts, vxm_base) = times(chain, template, geometry, delays);
         let plan = Plan {
             queues: Vec::new(),
             wires: Vec::new(),
             flows: Vec::new(),
             late: Vec::new(),
             rows: chain.rows,
-            vxm_base: 0,
+            acts,
+            vxm_base,
         };
         let mut planner = Planner {
+            books,
             placed,
             geometry,
+            delays,
             plan,
-            loose,
             settled,
         };
-        let result = planner.pass(chain, hemi, plane, delays);
+        for (i, (&side, &plane)) in sides.iter().zip(planes).enumerate() {
+            planner.pass(chain, i, side, plane);
+        }
         match template {
-            Some(template) => planner.vxm(chain, template, result, delays),
+            Some(template) => planner.vxm(chain, template),
             None => {
-                let ty = result_type(chain);
-                let diagonal = result.expect("a chain without a VXM stage has a pass");
+                let last = *sides.last().expect("a chain without a VXM stage has a pass");
+                let act = planner.plan.acts[sides.len() - 1];
                 planner.product(
                     Role::Result,
-                    hemi.inward(),
-                    groups(ty.bytes()),
-                    diagonal,
+                    last.inward(),
+                    groups(result_type(chain).bytes()),
+                    act + delays.act_to_edge(),
                     0,
                     0,
                     0,
@@ -288,18 +348,18 @@ impl Plan {
     }
 }
 
-/// i32 for int8 passes, f32 for fp16 passes.
+/// i32 for int8 passes, f32 for fp16 passes; a chain has passes of one kind.
 pub fn result_type(chain: &Chain) -> ElemType {
-    match &chain.pass {
+    match chain.passes.first() {
         Some(pass) if pass.install.f16.is_some() => ElemType::F32,
         _ => ElemType::I32,
     }
 }
 
 impl Planner<'_> {
-    /// Flows and queues of the MXM stage; the diagonal of the result on the inward streams.
-    fn pass(&mut self, chain: &Chain, hemi: Hemisphere, plane: u8, delays: &Delays) -> Option<i64> {
-        let pass = chain.pass.as_ref()?;
+    /// Flows and queues of a pass, but for its result unless the next pass adds that.
+    fn pass(&mut self, chain: &Chain, i: usize, hemi: Hemisphere, plane: u8) {
+        let (pass, start) = (&chain.passes[i], self.plan.acts[i]);
         let (dir, port, edge) = (
             hemi.outward(),
             self.geometry.mxm_port(),
@@ -307,20 +367,20 @@ impl Planner<'_> {
         );
         for (kind, at) in [
             (MxmQueue::Activation, 0),
-            (MxmQueue::Accumulate, delays.act_to_accumulate),
+            (MxmQueue::Accumulate, self.delays.act_to_accumulate),
         ] {
-            self.claim(Unit::Mxm(hemi, plane, kind), at);
+            self.claim(Unit::Mxm(hemi, plane, kind), start + at);
         }
         match &pass.window {
-            None => self.source(Role::Act, dir, &pass.act, -port, port),
+            None => self.source(Role::Act(i), dir, &pass.act, start - port, port),
             Some(map) => {
-                let dispatch = -delays.distribute_to_port;
-                let taken = dispatch - delays.sxm_in - edge;
-                self.source(Role::Act, dir, &pass.act, taken, edge);
+                let dispatch = start - self.delays.distribute_to_port;
+                let taken = dispatch - self.delays.sxm_in - edge;
+                self.source(Role::Act(i), dir, &pass.act, taken, edge);
                 let act = &mut self.plan.flows.last_mut().expect("just pushed").1;
-                act.distribute = Some(dispatch);
+                act.distribute = Some((hemi, dispatch));
                 let at_port = Stretch {
-                    diagonal: -port,
+                    diagonal: start - port,
                     rows: chain.rows,
                     from: port,
                     to: port,
@@ -330,41 +390,40 @@ impl Planner<'_> {
                     ty: ElemType::U8,
                     bytes: vec![map.clone()],
                 };
-                self.source(Role::Window, dir, &map, taken, edge);
+                self.source(Role::Window(i), dir, &map, taken, edge);
             }
         }
-        if let Some(partial) = &pass.partial {
-            self.source(
-                Role::Partial,
-                dir,
-                partial,
-                delays.act_to_accumulate - port,
-                port,
-            );
+        let added = start + self.delays.act_to_accumulate - port;
+        if let Some(partial) = pass.stored_partial() {
+            self.source(Role::Partial(i), dir, partial, added, port);
         }
-        let start = self
-            .geometry
-            .register(hemi.inward(), hemi, self.geometry.edge_register());
-        Some(delays.act_to_accumulate + delays.accumulate_to_result - start)
+        if pass.relayed() {
+            let stretch = Stretch {
+                diagonal: added,
+                rows: chain.rows,
+                from: 0,
+                to: port,
+            };
+            let width = result_type(chain).bytes();
+            let flow = Flow {
+                dir,
+                candidates: groups(width),
+                bytes: vec![vec![stretch]; usize::from(width)],
+                reads: Vec::new(),
+                distribute: None,
+            };
+            self.plan.flows.push((Role::Relay(i - 1), flow));
+        }
     }
 
-    fn vxm(&mut self, chain: &Chain, template: &Template, result: Option<i64>, delays: &Delays) {
+    fn vxm(&mut self, chain: &Chain, template: &Template) {
         let vxm = chain.vxm.as_ref().expect("there is a template");
-        let entry = self.geometry.vxm_entry();
-        let direct = vxm.feeds.iter().position(|f| *f == Feed::Pass);
-        // A pass fixes when its result enters; else the template's cycle 0 is the anchor.
-        let base = match (direct, result) {
-            (Some(i), Some(diagonal)) => {
-                diagonal + entry - i64::from(template.inputs[i].entry_time)
-            }
-            _ => 0,
-        };
-        self.plan.vxm_base = base;
+        let (entry, base) = (self.geometry.vxm_entry(), self.plan.vxm_base);
         for (i, feed) in vxm.feeds.iter().enumerate() {
             let input = &template.inputs[i];
             let diagonal = base + i64::from(input.entry_time) - entry;
             match feed {
-                Feed::Pass => self.plan.flows.push((
+                Feed::Pass(_) => self.plan.flows.push((
                     Role::Input(i),
                     Flow {
                         dir: input.stream.dir,
@@ -398,7 +457,7 @@ impl Planner<'_> {
         }
         for wire in &template.wires {
             let (first, last) = (i64::from(wire.first_column), i64::from(wire.last_column));
-            let diagonal = base + i64::from(wire.time) - delays.column_hop * first;
+            let diagonal = base + i64::from(wire.time) - self.delays.column_hop * first;
             let columns = Span {
                 start: first,
                 end: last + 1,
@@ -447,9 +506,7 @@ impl Planner<'_> {
                     step: 1,
                 };
                 let place = self.placed.of(buffer);
-                let floating = floating(&self.placed.problem.buffers[buffer.0 as usize]);
-                let loose = self.loose.contains_key(&buffer);
-                let from = match (floating || loose) && !self.settled {
+                let from = match self.books.movable(buffer) && !self.settled {
                     true => {
                         self.plan.late.push(late);
                         let inmost = if dir == place.hemi.outward() {
@@ -515,18 +572,18 @@ impl Planner<'_> {
         let mut bytes = vec![vec![whole]; usize::from(width)];
         for write in writes.iter().filter(|w| w.output == output) {
             let late = written(dir, diagonal, write);
-            let hemi = self.placed.of(write.buffer).hemi;
-            // It may move as long as nobody reads it.
-            let outmost = if dir == hemi.outward() { SLICES - 1 } else { 0 };
+            let place = self.placed.of(write.buffer);
             match self.settled {
-                true => {
-                    let place = self.placed.of(write.buffer);
-                    self.plan.queues.extend(late.claims(self.geometry, place));
-                }
+                true => self.plan.queues.extend(late.claims(self.geometry, place)),
                 false => self.plan.late.push(late),
             }
+            // It may move as long as nobody reads it.
+            let outmost = match dir == place.hemi.outward() {
+                true => SLICES - 1,
+                false => 0,
+            };
             let to = &mut bytes[usize::from(write.byte)][0].to;
-            *to = (*to).max(self.geometry.write(dir, hemi, outmost));
+            *to = (*to).max(self.geometry.write(dir, place.hemi, outmost));
         }
         self.plan.flows.push((
             role,
@@ -584,8 +641,6 @@ mod tests {
             assert!(meet(&claims(Access::Write, i), &claims(Access::Write, j)));
             let both = meet(&claims(Access::Read, i), &claims(Access::Write, j));
             assert_eq!(both, i == j);
-            assert!(meet(&claims(Access::Alone, i), &claims(Access::Read, j)));
-            assert!(meet(&claims(Access::Alone, i), &claims(Access::Write, j)));
         }
         let later: Vec<Claim> = claims(Access::Read, 0).iter().map(|c| c.shift(8)).collect();
         assert!(!meet(&claims(Access::Read, 0), &later));

@@ -1,13 +1,13 @@
 //! The MXM planes: which weights they hold, and installing the next ones behind the running pass.
 
 use tspc_machine::Machine;
-use tspc_program::{Hemisphere, MxmQueue, Unit};
+use tspc_program::{Hemisphere, MxmQueue, SLICES, Unit};
 
-use super::calendars::{Calendars, Fit};
-use super::plan::{Claim, Flow, Plan, Role, Stretch, queue, read_claims};
-use super::runs::Runs;
-use crate::geometry::Geometry;
-use crate::problem::{Install, Pass};
+use super::SOONER;
+use super::books::Books;
+use super::plan::{Claim, Flow, Late, Plan, Role, Stretch, queue};
+use crate::Refusal;
+use crate::problem::{BufferId, Install, Pass};
 use crate::run::RunId;
 use crate::space::Span;
 
@@ -41,15 +41,8 @@ pub struct Installed {
     pub first_act: i64,
 }
 
-/// A plane that could run a pass.
-struct Slot {
-    hemi: Hemisphere,
-    plane: u8,
-    /// How the weights would come there, if they are not there already.
-    load: Option<(Plan, Fit)>,
-    iw: i64,
-    first_act: i64,
-}
+/// Streams of a weight load.
+const STREAMS: usize = 16;
 
 /// What a pass on the other side costs: rows and results cross the chip.
 const CROSSING: i64 = 40;
@@ -76,108 +69,123 @@ impl Planes {
             .unwrap_or(0)
     }
 
-    /// Brings the weights of a pass, whose rows will be there from `data` on, into the plane of one of these sides that
-    /// can start first, or finds them there; the first side is where its rows are.
-    #[allow(clippy::too_many_arguments)] // What an install depends on.
+    /// Brings the weights of a chain's passes, whose rows will be there from `data` on, into planes on which they can start
+    /// first, or finds them there; `dealings` are the sides to choose from, first those where the rows are.
     pub fn install(
         &mut self,
-        pass: &Pass,
-        sides: &[Hemisphere],
+        passes: &[Pass],
+        dealings: &[Vec<Hemisphere>],
         data: i64,
         chain: usize,
-        geometry: &Geometry,
-        calendars: &mut Calendars,
-        runs: &mut Runs,
-    ) -> Installed {
-        let planes = sides
-            .iter()
-            .flat_map(|&h| (0..self.used[h.index()]).map(move |p| (h, p)));
-        let slots =
-            planes.map(|(hemi, plane)| self.slot(pass, hemi, plane, geometry, calendars, runs));
-        let slot = slots.min_by_key(|s| {
-            let crossing = if s.hemi == sides[0] { 0 } else { CROSSING };
-            (s.first_act.max(data) + crossing, s.load.is_some(), s.plane)
-        });
-        let slot = slot.expect("there is a plane");
-        let (hemi, plane) = (slot.hemi, slot.plane);
-        let Some((plan, fit)) = &slot.load else {
-            let state = &self.planes[hemi.index()][usize::from(plane)];
-            let iw = state.weights.as_ref().expect("found there").1;
-            return Installed {
-                hemi,
-                plane,
-                iw,
-                first_act: slot.first_act,
-            };
-        };
-        calendars.book(plan, hemi, fit);
-        let weight_queue = queue(Unit::Mxm(hemi, slot.plane, MxmQueue::Weight));
-        let time = Span {
-            start: slot.iw,
-            end: slot.iw + 1,
-        };
-        calendars.book_queue(&Claim::whole(weight_queue, time));
-        let iw = runs.install(
-            chain,
-            &pass.install,
-            hemi,
-            slot.plane,
-            fit.anchor,
-            fit.streams[0],
-            slot.iw,
-            geometry,
-        );
-        let state = &mut self.planes[hemi.index()][usize::from(plane)];
-        state.weights = Some((pass.install.clone(), iw));
-        state.next_lw = slot.iw + self.iw_to_lw;
-        state.next_iw = slot.iw + 1;
-        state.next_act = slot.first_act;
-        Installed {
-            hemi,
-            plane,
-            iw,
-            first_act: slot.first_act,
+        books: &mut Books,
+    ) -> Result<Vec<Installed>, Refusal> {
+        let mut best: Option<((i64, usize), Vec<(Hemisphere, u8)>)> = None;
+        for sides in dealings {
+            let mut taken: Vec<(Hemisphere, u8)> = Vec::new();
+            let (mut start, mut loads, mut lead) = (data, 0, 0);
+            for (pass, &hemi) in passes.iter().zip(sides) {
+                // A pass that adds the sum of the one before starts after it.
+                lead = match pass.relayed() {
+                    true => lead + books.delays.relay(&books.geometry),
+                    false => 0,
+                };
+                let planes = (0..self.used[hemi.index()]).filter(|&p| !taken.contains(&(hemi, p)));
+                let keys = planes.map(|plane| {
+                    let state = &self.planes[hemi.index()][usize::from(plane)];
+                    match state.holds(&pass.install) {
+                        Some(_) => (state.next_act, false, plane),
+                        // As if the load had to wait for nothing.
+                        None => (self.iw(state, pass, hemi, books) + self.iw_to_act, true, plane),
+                    }
+                });
+                let (first_act, load, plane) = keys.min().expect("a side has planes for its passes");
+                start = start.max(first_act - lead);
+                loads += usize::from(load);
+                taken.push((hemi, plane));
+            }
+            let crossing = if *sides == dealings[0] { 0 } else { CROSSING };
+            let cost = (start + crossing, loads);
+            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                best = Some((cost, taken));
+            }
         }
+        let (_, planes) = best.expect("there is a way to deal the passes");
+        let installed = passes.iter().zip(planes);
+        installed
+            .map(|(pass, (hemi, plane))| self.load(pass, hemi, plane, chain, books))
+            .collect()
     }
 
-    /// When a plane could run a pass.
-    fn slot(
-        &self,
+    /// The first `iw` of a pass, if its load did not wait.
+    fn iw(&self, state: &Plane, pass: &Pass, hemi: Hemisphere, books: &Books) -> i64 {
+        let ready = install_ready(&pass.install, hemi, books, |_| true);
+        let loaded = state.next_lw.max(ready) + i64::from(pass.install.groups);
+        loaded.max(state.next_iw)
+    }
+
+    /// Loads the weights of a pass, unless they are there.
+    fn load(
+        &mut self,
         pass: &Pass,
         hemi: Hemisphere,
         plane: u8,
-        geometry: &Geometry,
-        calendars: &Calendars,
-        runs: &Runs,
-    ) -> Slot {
-        let state = &self.planes[hemi.index()][usize::from(plane)];
-        if state
-            .weights
-            .as_ref()
-            .is_some_and(|(w, _)| *w == pass.install)
-        {
-            return Slot {
+        chain: usize,
+        books: &mut Books,
+    ) -> Result<Installed, Refusal> {
+        let state = &mut self.planes[hemi.index()][usize::from(plane)];
+        if let Some(iw) = state.holds(&pass.install) {
+            return Ok(Installed {
                 hemi,
                 plane,
-                load: None,
-                iw: 0,
+                iw,
                 first_act: state.next_act,
-            };
+            });
         }
-        let plan = install_plan(&pass.install, hemi, plane, geometry, runs);
-        let ready = install_ready(&pass.install, hemi, geometry, runs);
-        let fit = calendars.fit(&plan, hemi, state.next_lw.max(ready));
-        let fit = fit.unwrap_or_else(|_| {
+        let install = &pass.install;
+        let fixed = install_ready(install, hemi, books, |b| !books.movable(b));
+        let ready = install_ready(install, hemi, books, |_| true) - SOONER;
+        let least = state.next_lw.max(fixed).max(ready);
+        let plan = install_plan(install, hemi, plane, books, false);
+        let found = books.fit(&plan, least, None)?;
+        let Ok(Some((fit, slices))) = found else {
             unreachable!("sixteen streams are free at the end of all bookings")
-        });
-        let iw = (fit.anchor + i64::from(pass.install.groups)).max(state.next_iw);
-        Slot {
+        };
+        if std::env::var("DBG").is_ok() { eprintln!("  load {:?}{} fixed {} ready {} next_lw {} lw {} next_iw {} late {} {:?} {}", hemi, plane, fixed, ready+SOONER, state.next_lw, fit.anchor, state.next_iw, slices.len(), super::calendars::notes(), { let fx: std::collections::BTreeSet<_>=install.segments.iter().flat_map(|s| &s.streams).filter(|r| !books.movable(r.buffer)).map(|r| (matches!(books.placed.problem.buffers[r.buffer.0 as usize].origin, crate::problem::Origin::Constant(_)), books.placed.problem.buffers[r.buffer.0 as usize].words)).collect(); format!("fixed {:?} {}", fx, books.placed.problem.chains[chain].location) }); }
+        books.give(&slices, fit.anchor);
+        let plan = install_plan(install, hemi, plane, books, true);
+        books.calendars.book(&plan, &fit);
+        let iw = (fit.anchor + i64::from(install.groups)).max(state.next_iw);
+        let weight_queue = queue(Unit::Mxm(hemi, plane, MxmQueue::Weight));
+        let time = Span {
+            start: iw,
+            end: iw + 1,
+        };
+        books.calendars.book_queue(&Claim::whole(weight_queue, time));
+        let run = books.runs.install(
+            chain,
+            install,
             hemi,
             plane,
-            load: Some((plan, fit)),
+            fit.anchor,
+            fit.streams[0],
             iw,
-            first_act: iw + self.iw_to_act,
+            &books.geometry,
+        );
+        for segment in &install.segments {
+            let count = u32::from(segment.count);
+            let last = fit.anchor + i64::from(segment.group) + i64::from(count);
+            (segment.streams.iter()).for_each(|read| books.read(read.buffer, count, last));
         }
+        state.weights = Some((install.clone(), run));
+        state.next_lw = iw + self.iw_to_lw;
+        state.next_iw = iw + 1;
+        state.next_act = iw + self.iw_to_act;
+        Ok(Installed {
+            hemi,
+            plane,
+            iw: run,
+            first_act: state.next_act,
+        })
     }
 
     /// Notes that a pass of `rows` activations starts at `act`.
@@ -189,14 +197,18 @@ impl Planes {
     }
 }
 
+impl Plane {
+    /// Who installed these weights, if they are there.
+    fn holds(&self, install: &Install) -> Option<RunId> {
+        let same = |w: &Install| (w.weights, w.f16) == (install.weights, install.f16);
+        let there = self.weights.as_ref().filter(|(w, _)| same(w));
+        there.map(|(_, iw)| *iw)
+    }
+}
+
 /// Reads and streams of an install, anchored at its first `lw`; one row per group.
-fn install_plan(
-    install: &Install,
-    hemi: Hemisphere,
-    plane: u8,
-    geometry: &Geometry,
-    runs: &Runs,
-) -> Plan {
+fn install_plan(install: &Install, hemi: Hemisphere, plane: u8, books: &Books, settled: bool) -> Plan {
+    let geometry = &books.geometry;
     let rows = u32::from(install.groups);
     let port = geometry.mxm_port();
     let dir = hemi.outward();
@@ -206,23 +218,31 @@ fn install_plan(
     };
     let weights = queue(Unit::Mxm(hemi, plane, MxmQueue::Weight));
     let mut queues = vec![Claim::whole(weights, time)];
-    let mut from = vec![port; 16];
+    let mut late = Vec::new();
+    let mut from = vec![port; STREAMS];
     for segment in &install.segments {
-        for (read, from) in segment.streams.iter().zip(&mut from) {
-            let place = runs.place(read.buffer);
-            let at = geometry.read(dir, place.hemi, place.slice);
-            *from = (*from).min(at);
-            let start = geometry.read_dispatch(
+        for (&read, from) in segment.streams.iter().zip(&mut from) {
+            let place = books.placed.of(read.buffer);
+            let access = Late {
+                read,
                 dir,
-                place.hemi,
-                place.slice,
-                i64::from(segment.group) - port,
-            );
-            let span = Span {
-                start,
-                end: start + i64::from(segment.count),
+                diagonal: i64::from(segment.group) - port,
+                cycles: i64::from(segment.count),
+                write: false,
+                step: 1,
             };
-            queues.extend(read_claims(place, span));
+            let slice = match books.movable(read.buffer) && !settled {
+                true => {
+                    late.push(access);
+                    // From as far as any slice could be.
+                    if dir == place.hemi.outward() { 0 } else { SLICES - 1 }
+                }
+                false => {
+                    queues.extend(access.claims(geometry, place));
+                    place.slice
+                }
+            };
+            *from = (*from).min(geometry.read(dir, place.hemi, slice));
         }
     }
     let bytes = from
@@ -247,25 +267,31 @@ fn install_plan(
     Plan {
         queues,
         wires: Vec::new(),
-        flows: vec![(Role::Act, flow)],
-        late: Vec::new(),
+        flows: vec![(Role::Act(0), flow)],
+        late,
         rows,
+        acts: vec![0],
         vxm_base: 0,
     }
 }
 
-/// The first `lw` for which all words are there.
-fn install_ready(install: &Install, hemi: Hemisphere, geometry: &Geometry, runs: &Runs) -> i64 {
+/// The first `lw` for which all words are there, of the buffers that count.
+fn install_ready(
+    install: &Install,
+    hemi: Hemisphere,
+    books: &Books,
+    counts: impl Fn(BufferId) -> bool,
+) -> i64 {
     let dir = hemi.outward();
     let reads = install
         .segments
         .iter()
         .flat_map(|s| s.streams.iter().map(move |r| (s, r)));
-    let ready = reads.map(|(segment, read)| {
-        let place = runs.place(read.buffer);
-        let diagonal = i64::from(segment.group) - geometry.mxm_port();
-        let dispatch = geometry.read_dispatch(dir, place.hemi, place.slice, diagonal);
-        runs.readable(read, u32::from(segment.count)) - dispatch
+    let ready = reads.filter(|(_, read)| counts(read.buffer)).map(|(segment, read)| {
+        let place = books.placed.of(read.buffer);
+        let diagonal = i64::from(segment.group) - books.geometry.mxm_port();
+        let dispatch = books.geometry.read_dispatch(dir, place.hemi, place.slice, diagonal);
+        books.runs.readable(read, u32::from(segment.count)) - dispatch
     });
     ready.max().unwrap_or(0).max(0)
 }

@@ -4,11 +4,12 @@ use tspc_machine::Machine;
 use tspc_program::{AluInstr, Direction, Hemisphere, MxmQueue, Operand, QueueId, Stream, Unit};
 
 use super::calendars::Fit;
+use super::planes::Installed;
 use super::plan::{Delays, Plan, Role, distributor, queue, written};
 use crate::geometry::Geometry;
 use crate::mesh::{self, Template};
 use crate::place::{Place, Placed};
-use crate::problem::{BufferId, Install, Read};
+use crate::problem::{BufferId, Feed, Install, Read};
 use crate::run::{Action, Makers, Run, RunId};
 
 /// The runs so far, and who wrote each buffer.
@@ -152,7 +153,7 @@ impl<'a> Runs<'a> {
     pub fn chain(
         &mut self,
         c: usize,
-        weights: Option<(u8, RunId)>,
+        installed: &[Installed],
         plan: &Plan,
         fit: &Fit,
         template: Option<&Template>,
@@ -179,15 +180,15 @@ impl<'a> Runs<'a> {
             producers.push((*role, flow.dir, stream, made));
         }
         let find = |role: Role| producers.iter().find(|p| p.0 == role);
-        let mut result = None;
-        if let (Some(pass), Some((plane, iw))) = (&chain.pass, weights) {
-            let hemi = placed.passes[c].get();
-            let (_, _, stream, mut act) = find(Role::Act).expect("a pass has activations").clone();
-            if let Some((_, _, map, by)) = find(Role::Window) {
+        let mut results: Vec<RunId> = Vec::new();
+        for (i, (pass, at)) in chain.passes.iter().zip(installed).enumerate() {
+            let start = fit.anchor + plan.acts[i];
+            let (_, _, stream, mut act) = find(Role::Act(i)).expect("a pass has activations").clone();
+            if let Some((_, _, map, by)) = find(Role::Window(i)) {
                 let takes = act.iter().chain(by).cloned().collect();
                 let distribute = self.push(Run {
-                    queue: distributor(hemi, stream),
-                    cycle: fit.anchor - delays.distribute_to_port,
+                    queue: distributor(at.hemi, stream),
+                    cycle: start - delays.distribute_to_port,
                     count: rows,
                     interval: 1,
                     action: Action::Distribute {
@@ -201,10 +202,10 @@ impl<'a> Runs<'a> {
                 });
                 act.iter_mut().for_each(|makers| *makers = vec![distribute]);
             }
-            act.push(vec![iw]);
+            act.push(vec![at.iw]);
             let act = self.push(Run {
-                queue: queue(Unit::Mxm(hemi, plane, MxmQueue::Activation)),
-                cycle: fit.anchor,
+                queue: queue(Unit::Mxm(at.hemi, at.plane, MxmQueue::Activation)),
+                cycle: start,
                 count: rows,
                 interval: 1,
                 action: Action::Act {
@@ -215,48 +216,43 @@ impl<'a> Runs<'a> {
                 chain: c as u32,
             });
             let mut takes = vec![vec![act]];
-            let partial = find(Role::Partial);
-            if let Some((_, _, _, by)) = partial {
-                takes.extend(by.iter().cloned());
-            }
-            let direct = |p: &&(Role, Direction, u8, Vec<Makers>)| match p.0 {
-                Role::Result => true,
-                Role::Input(_) => p.3.is_empty(),
-                _ => false,
+            let partial = match pass.relayed() {
+                true => find(Role::Relay(i - 1)).map(|p| (p.2, vec![vec![results[i - 1]]; 4])),
+                false => find(Role::Partial(i)).map(|p| (p.2, p.3.clone())),
             };
-            let d = producers
-                .iter()
-                .find(direct)
-                .expect("a result goes somewhere")
-                .2;
-            result = Some(self.push(Run {
-                queue: queue(Unit::Mxm(hemi, plane, MxmQueue::Accumulate)),
-                cycle: fit.anchor + delays.act_to_accumulate,
+            let partial = partial.map(|(stream, by)| {
+                takes.extend(by);
+                stream
+            });
+            let feeds = chain.vxm.iter().flat_map(|v| &v.feeds);
+            let feed = feeds.into_iter().position(|f| *f == Feed::Pass(i));
+            let to = match (chain.passes.get(i + 1), feed) {
+                (Some(next), _) if next.relayed() => Role::Relay(i),
+                (_, Some(input)) => Role::Input(input),
+                _ => Role::Result,
+            };
+            let d = find(to).expect("a result goes somewhere").2;
+            results.push(self.push(Run {
+                queue: queue(Unit::Mxm(at.hemi, at.plane, MxmQueue::Accumulate)),
+                cycle: start + delays.act_to_accumulate,
                 count: rows,
                 interval: 1,
-                action: Action::Accumulate {
-                    partial: partial.map(|p| p.2),
-                    d,
-                },
+                action: Action::Accumulate { partial, d },
                 takes,
                 chain: c as u32,
             }));
         }
         let mut outputs = Vec::new();
         if let Some(template) = template {
-            let inputs: Vec<Vec<Makers>> = (0..template.inputs.len())
-                .map(|i| {
-                    let by = &find(Role::Input(i)).expect("every input has a flow").3;
-                    if by.is_empty() {
-                        vec![vec![result.expect("an input without reads is the pass's")]; 4]
-                    } else {
-                        by.clone()
-                    }
-                })
-                .collect();
+            let feeds = chain.vxm.iter().flat_map(|v| &v.feeds).enumerate();
+            let inputs = feeds.map(|(i, feed)| match feed {
+                Feed::Pass(p) => vec![vec![results[*p]]; 4],
+                Feed::Memory(_) => find(Role::Input(i)).expect("every input has a flow").3.clone(),
+            });
+            let inputs: Vec<Vec<Makers>> = inputs.collect();
             outputs = self.template(c, template, &inputs, fit.anchor + plan.vxm_base, rows);
-        } else if let Some(result) = result {
-            outputs.push(result);
+        } else {
+            outputs.extend(results.last());
         }
         for write in &chain.writes {
             let role = if template.is_some() {

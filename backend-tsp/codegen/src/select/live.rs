@@ -3,7 +3,7 @@
 use crate::mesh::Arg;
 use crate::problem::{Buffer, BufferId, Chain, Feed, Origin, Read};
 
-/// Keeps the nodes and feeds of a chain that its outputs reach, and its pass only if its result is among them.
+/// Keeps the nodes, feeds and passes of a chain that its outputs reach.
 pub fn prune(chain: &mut Chain) {
     let Some(vxm) = &mut chain.vxm else { return };
     let mut nodes = vec![false; vxm.nodes.len()];
@@ -33,9 +33,18 @@ pub fn prune(chain: &mut Chain) {
     vxm.outputs.iter_mut().for_each(|o| *o = number(&nodes, *o));
     vxm.nodes = live(std::mem::take(&mut vxm.nodes), &nodes);
     vxm.feeds = live(std::mem::take(&mut vxm.feeds), &feeds);
-    if !vxm.feeds.contains(&Feed::Pass) {
-        chain.pass = None;
+    // Passes that feed nothing now, nor the pass after them.
+    let mut needed = vec![false; chain.passes.len()];
+    for p in (0..needed.len()).rev() {
+        let relays = chain.passes.get(p + 1).is_some_and(|next| next.relayed());
+        needed[p] = vxm.feeds.contains(&Feed::Pass(p)) || relays && needed[p + 1];
     }
+    for feed in &mut vxm.feeds {
+        if let Feed::Pass(p) = feed {
+            *p = number(&needed, *p);
+        }
+    }
+    chain.passes = live(std::mem::take(&mut chain.passes), &needed);
 }
 
 /// Cuts what nobody reads off both ends of written buffers; `kept` are read whole by the host.

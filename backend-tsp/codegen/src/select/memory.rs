@@ -244,6 +244,7 @@ impl<'a> Memory<'a> {
         let copies = match bytes {
             _ if self.is_input(key.root) => 1,
             _ if constant && key.count == 1 => u32::MAX,
+            _ if constant && key.layout != Layout::Rows => u32::MAX,
             1 | 2 if constant => CONSTANT_COPIES,
             1 => NARROW_COPIES,
             _ => WIDE_COPIES,
@@ -289,7 +290,7 @@ impl<'a> Memory<'a> {
             ));
         }
         self.lanes_at_zero(op, view)?;
-        let stripes = self.group(Key {
+        let key = Key {
             root: view.root,
             lane: view.lane,
             lanes: view.lanes,
@@ -299,7 +300,9 @@ impl<'a> Memory<'a> {
             count: view.count,
             layout: Layout::Striped(per),
             copy: 0,
-        });
+        };
+        let copy = self.turn(key);
+        let stripes = self.group(Key { copy, ..key });
         let (full, rest) = (view.count / per, view.count % per);
         let bytes = STREAMS / per;
         let mut segments = Vec::new();

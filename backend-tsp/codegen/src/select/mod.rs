@@ -1,11 +1,12 @@
 //! select: from tiled `stream.*` to chains and buffers.
 //!
 //! Before: every stream has at most 320 lanes and no batch dimension, weights come from `stream.install`.
-//! After: a problem: each pipeline is a chain, together with the pass that only it reads; each view of a value that
+//! After: a problem: each pipeline is a chain, together with the passes that only it reads; each view of a value that
 //! some chain takes is a buffer of its own, so that a chain never needs one word twice in a cycle.
 //! Decides no place and no time, and changes no rounding.
 
 mod beyond;
+mod groups;
 mod live;
 mod memory;
 mod views;
@@ -20,9 +21,10 @@ use tspc_program::{AluOp, ElemType};
 use crate::Refusal;
 use crate::mesh::{Arg, Node};
 use crate::problem::{
-    BufferId, Chain, Feed, Install, Pass, Port, Problem, Segment, Source, Vxm, Write,
+    BufferId, Chain, Feed, Install, Partial, Pass, Port, Problem, Segment, Vxm, Write,
 };
 use beyond::{Beyond, Product};
+use groups::{Groups, Member};
 use memory::Memory;
 pub use views::{LANES, refuse};
 use views::{View, lane_parts, resolve, row_parts, whole};
@@ -45,14 +47,14 @@ pub fn select(module: &ir::Module, machine: &Machine) -> Result<Problem, Refusal
         module,
         machine,
         beyond: Beyond::new(module),
-        users: module.users(),
+        groups: Groups::new(module, &module.users(), machine)?,
         memory: Memory::new(module),
         chains: Vec::new(),
         results: Vec::new(),
     };
     for &op in module.body_ops() {
         match module[op].opcode {
-            Opcode::StreamPass if selector.fused_into(op).is_none() => selector.pass_chain(op)?,
+            Opcode::StreamPass if !selector.groups.joins(op) => selector.pass_chain(op)?,
             Opcode::StreamPipeline => selector.pipeline_chain(op)?,
             _ => {}
         }
@@ -64,7 +66,7 @@ struct Selector<'a> {
     module: &'a ir::Module,
     machine: &'a Machine,
     beyond: Beyond,
-    users: Vec<Vec<ir::Op>>,
+    groups: Groups,
     memory: Memory<'a>,
     chains: Vec<Chain>,
     /// Per chain, its result values with the VXM node that makes each.
@@ -72,36 +74,13 @@ struct Selector<'a> {
 }
 
 impl Selector<'_> {
-    /// The pipeline that alone takes a pass's result, all of it, if that is its first such input.
-    fn fused_into(&self, pass: ir::Op) -> Option<ir::Op> {
-        let result = self.module[pass].results[0];
-        let [user] = self.users[ir::Entity::index(result)][..] else {
-            return None;
-        };
-        let data = &self.module[user];
-        if data.opcode != Opcode::StreamPipeline {
-            return None;
-        }
-        let rows = |v: ir::Value| self.module.ty(v).shape[0];
-        let most = data.operands.iter().map(|&v| rows(v)).max();
-        let alone = |v: ir::Value| {
-            let made = self
-                .module
-                .def_op(v)
-                .is_some_and(|op| self.module[op].opcode == Opcode::StreamPass);
-            made && self.users[ir::Entity::index(v)].len() == 1 && Some(rows(v)) == most
-        };
-        let first = data.operands.iter().copied().find(|&v| alone(v));
-        (first == Some(result)).then_some(user)
-    }
-
     fn location(&self, op: ir::Op) -> String {
         self.module.locs().describe(self.module[op].loc)
     }
 
-    /// A pass whose result goes to memory.
+    /// Passes whose result goes to memory.
     fn pass_chain(&mut self, op: ir::Op) -> Result<(), Refusal> {
-        let pass = self.pass(op)?;
+        let (passes, _) = self.passes(op)?;
         self.memory.next_chain();
         let result = self.module[op].results[0];
         let rows = self.module.ty(result).shape[0] as u32;
@@ -109,7 +88,7 @@ impl Selector<'_> {
         self.push(
             Chain {
                 rows,
-                pass: Some(pass),
+                passes,
                 vxm: None,
                 writes: Vec::new(),
                 location,
@@ -124,8 +103,20 @@ impl Selector<'_> {
         self.results.push(results);
     }
 
-    /// The last chip pass of a `stream.pass`; those of lower K halves become chains of their own.
-    fn pass(&mut self, op: ir::Op) -> Result<Pass, Refusal> {
+    /// The passes of the chain that ends with an op, and the place among them of each `stream.pass`.
+    fn passes(&mut self, end: ir::Op) -> Result<(Vec<Pass>, BTreeMap<ir::Op, usize>), Refusal> {
+        let members = self.groups.of(end).to_vec();
+        let (mut passes, mut places) = (Vec::new(), BTreeMap::new());
+        for member in members {
+            self.pass(member, &mut passes)?;
+            places.insert(member.pass, passes.len() - 1);
+        }
+        Ok((passes, places))
+    }
+
+    /// The chip passes of a `stream.pass`, one for each half of its K lanes that counts.
+    fn pass(&mut self, member: Member, passes: &mut Vec<Pass>) -> Result<(), Refusal> {
+        let op = member.pass;
         let data = &self.module[op];
         let (x, weights) = (data.operands[0], data.operands[1]);
         let install = self
@@ -133,64 +124,48 @@ impl Selector<'_> {
             .def_op(weights)
             .expect("weights come from an op");
         let parts = row_parts(self.module, self.module[install].operands[0])?;
-        let f16 = self.module.ty(x).elem == ir::Elem::F16;
-        let lanes = self.module.ty(x).last();
         let mut partial = match data.operands.get(2) {
-            Some(&v) => Some(whole(self.module, v)?),
+            _ if member.relayed => Some(Partial::Relay),
+            Some(&v) => {
+                let view = whole(self.module, v)?;
+                Some(Partial::Memory(self.memory.rows(op, &view)?))
+            }
             None => None,
         };
         let act = resolve(self.module, x)?;
-        let rows = act.count;
         let window = self.window(op, x, install)?;
-        let k = self.machine.mxm_k_f16 as usize;
-        let (first, last) = window.map_or((0, lanes), |(start, count)| (start, start + count));
-        let halves: Vec<Option<u8>> = if f16 {
-            ((first / k) as u8..last.div_ceil(k) as u8)
-                .map(Some)
-                .collect()
-        } else {
-            vec![None]
-        };
-        let mut carried: Option<Source> = None;
+        let halves = halves(self.module, op, self.machine)?;
         for (i, half) in halves.iter().enumerate() {
-            let install = self.install(op, &parts, *half)?;
+            let weights = self.module[install].operands[0];
+            let install = self.install(op, weights, &parts, *half)?;
             let act = self.memory.rows(op, &act)?;
-            let window = match window {
-                Some((start, count)) => Some(self.memory.lane_window(start, count)),
-                None => None,
-            };
-            let partial = match carried.take() {
-                Some(source) => Some(source),
-                None => partial
-                    .take()
-                    .map(|v| self.memory.rows(op, &v))
-                    .transpose()?,
-            };
+            let window = window.map(|(start, count)| self.memory.lane_window(start, count));
             let pass = Pass {
                 install,
                 act,
                 window,
-                partial,
+                partial: partial.take(),
             };
-            if i + 1 == halves.len() {
-                return Ok(pass);
+            if i + 1 == halves.len() || self.groups.relays_halves() {
+                passes.push(pass);
+                partial = Some(Partial::Relay);
+                continue;
             }
-            let (source, writes) = self.memory.scratch(ElemType::F32, rows as u32);
-            carried = Some(source);
+            let rows = self.module.ty(data.results[0]).shape[0] as u32;
+            let (source, writes) = self.memory.scratch(ElemType::F32, rows);
             self.memory.next_chain();
             let location = self.location(op);
-            self.push(
-                Chain {
-                    rows: rows as u32,
-                    pass: Some(pass),
-                    vxm: None,
-                    writes,
-                    location,
-                },
-                Vec::new(),
-            );
+            let chain = Chain {
+                rows,
+                passes: vec![pass],
+                vxm: None,
+                writes,
+                location,
+            };
+            self.push(chain, Vec::new());
+            partial = Some(Partial::Memory(source));
         }
-        Err(refuse(self.module, op, "no lanes"))
+        Ok(())
     }
 
     /// The lanes that count, where others would add something.
@@ -229,6 +204,7 @@ impl Selector<'_> {
     fn install(
         &mut self,
         op: ir::Op,
+        weights: ir::Value,
         parts: &[View],
         half: Option<u8>,
     ) -> Result<Install, Refusal> {
@@ -272,6 +248,7 @@ impl Selector<'_> {
             segments.push(zeros);
         }
         Ok(Install {
+            weights: ir::Entity::index(weights) as u32,
             segments,
             groups,
             f16: half,
@@ -281,30 +258,16 @@ impl Selector<'_> {
     fn pipeline_chain(&mut self, op: ir::Op) -> Result<(), Refusal> {
         let data = &self.module[op];
         let block = data.region.expect("a pipeline has a region");
-        let fused = data.operands.iter().position(|&v| {
-            let made = self
-                .module
-                .def_op(v)
-                .filter(|&d| self.module[d].opcode == Opcode::StreamPass);
-            made.is_some_and(|d| self.fused_into(d) == Some(op))
-        });
-        let pass = match fused {
-            Some(i) => {
-                let made = self
-                    .module
-                    .def_op(data.operands[i])
-                    .expect("made by a pass");
-                Some(self.pass(made)?)
-            }
-            None => None,
-        };
+        let (passes, places) = self.passes(op)?;
         let mut feeds = Vec::new();
-        for (i, &operand) in data.operands.iter().enumerate() {
-            feeds.push(if fused == Some(i) {
-                Feed::Pass
-            } else {
-                let view = whole(self.module, operand)?;
-                Feed::Memory(self.memory.rows(op, &view)?)
+        for &operand in &data.operands {
+            let made = self.module.def_op(operand);
+            feeds.push(match made.and_then(|made| places.get(&made)) {
+                Some(&pass) => Feed::Pass(pass),
+                None => {
+                    let view = whole(self.module, operand)?;
+                    Feed::Memory(self.memory.rows(op, &view)?)
+                }
             });
         }
         self.memory.next_chain();
@@ -356,7 +319,7 @@ impl Selector<'_> {
         self.push(
             Chain {
                 rows,
-                pass,
+                passes,
                 vxm,
                 writes: Vec::new(),
                 location,
@@ -453,6 +416,32 @@ impl Selector<'_> {
             inputs,
             outputs,
         })
+    }
+}
+
+/// The chip passes of a `stream.pass`: for fp16 one for each half of the lanes that it counts (machine.md, MXM).
+fn halves(
+    module: &ir::Module,
+    pass: ir::Op,
+    machine: &Machine,
+) -> Result<Vec<Option<u8>>, Refusal> {
+    let data = &module[pass];
+    let x = module.ty(data.operands[0]);
+    if x.elem != ir::Elem::F16 {
+        return Ok(vec![None]);
+    }
+    let get = |name: &str| data.attrs.size(name).map_err(|e| refuse(module, pass, e));
+    let (first, last) = match data.attrs.has("start") {
+        true => (get("start")?, get("start")? + get("count")?),
+        false => (0, x.last()),
+    };
+    let k = machine.mxm_k_f16 as usize;
+    let halves: Vec<Option<u8>> = ((first / k) as u8..last.div_ceil(k) as u8)
+        .map(Some)
+        .collect();
+    match halves.is_empty() {
+        true => Err(refuse(module, pass, "no lanes")),
+        false => Ok(halves),
     }
 }
 
