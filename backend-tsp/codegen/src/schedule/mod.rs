@@ -27,7 +27,7 @@ use crate::run::Run;
 use books::{Books, Slices};
 use calendars::{Fit, NoFit};
 use plan::Plan;
-use planes::Planes;
+use planes::{Planes, Seat};
 
 /// A problem with places and times.
 #[derive(Clone, Debug)]
@@ -68,9 +68,10 @@ pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refu
         .filter(|&c| missing[c] == 0)
         .map(|c| (c, 0))
         .collect();
-    while let Some(c) = scheduler.next(&waiting, &order) {
+    while let Some(c) = scheduler.next(&waiting, &order)? {
         waiting.remove(&c);
-        scheduler.chain(c)?;
+        let trial = scheduler.trial(c)?;
+        scheduler.commit(c, trial)?;
         for after in order.consumers(c) {
             missing[after] -= 1;
             if missing[after] == 0 {
@@ -89,6 +90,12 @@ struct Candidate {
     template: Option<usize>,
 }
 
+/// A way to run a chain, and the planes of its passes.
+struct Trial {
+    seats: Vec<Seat>,
+    candidate: Candidate,
+}
+
 struct Scheduler<'a> {
     books: Books<'a>,
     planes: Planes,
@@ -100,17 +107,32 @@ struct Scheduler<'a> {
 
 impl Scheduler<'_> {
     /// The chain to schedule next.
-    fn next(&self, waiting: &BTreeMap<usize, i64>, order: &Order) -> Option<usize> {
+    fn next(&mut self, waiting: &BTreeMap<usize, i64>, order: &Order) -> Result<Option<usize>, Refusal> {
         let start = |c: usize, data: i64| match self.placed.problem.chains[c].passes[..] {
             [] => data,
             _ => data.max(self.planes.free()),
         };
         let starts = waiting.iter().map(|(&c, &data)| (start(c, data), c));
-        let starts: Vec<(i64, usize)> = starts.collect();
-        let first = starts.iter().map(|s| s.0).min()?;
-        let soon = starts.iter().filter(|s| s.0 <= first + WINDOW);
-        soon.max_by_key(|s| (order.tail[s.1], Reverse(s.1)))
-            .map(|s| s.1)
+        let mut starts: Vec<(i64, usize)> = starts.collect();
+        let Some(first) = starts.iter().map(|s| s.0).min() else {
+            return Ok(None);
+        };
+        let tries: usize = std::env::var("TRIES").map_or(1, |s| s.parse().unwrap());
+        let w2: i64 = std::env::var("W2").map_or(WINDOW, |s| s.parse().unwrap());
+        starts.retain(|s| s.0 <= first + w2);
+        let urgent = |c: usize| (order.tail[c], Reverse(c));
+        starts.sort_by_key(|s| Reverse(urgent(s.1)));
+        starts.truncate(tries);
+        if let [(_, only)] = starts[..] {
+            return Ok(Some(only));
+        }
+        let mut tried = Vec::new();
+        for (_, c) in starts {
+            tried.push((self.trial(c)?.candidate.fit.anchor, c));
+        }
+        let first = tried.iter().map(|t| t.0).min().unwrap_or(0);
+        let soon = tried.into_iter().filter(|t| t.0 <= first + WINDOW);
+        Ok(soon.map(|t| t.1).max_by_key(|&c| urgent(c)))
     }
 
     /// About when the data of a chain are there, whose producers all have a time.
@@ -123,48 +145,42 @@ impl Scheduler<'_> {
         rows.chain(loads).max().unwrap_or(0).max(0)
     }
 
-    fn chain(&mut self, c: usize) -> Result<(), Refusal> {
+    /// How a chain would run if it got its time now.
+    fn trial(&mut self, c: usize) -> Result<Trial, Refusal> {
         let chain = &self.placed.problem.chains[c];
-        let data = self.data(c);
-        let mut installed = Vec::new();
+        let mut seats = Vec::new();
         if !chain.passes.is_empty() {
             let dealings = self.dealings(c)?;
-            installed = self.planes.install(
-                &chain.passes,
-                &dealings,
-                data,
-                c,
-                &mut self.books,
-            )?;
+            let data = self.data(c);
+            seats = self.planes.seats(&chain.passes, &dealings, data, &self.books);
         }
-        let sides = installed.iter().map(|i| i.hemi).collect();
-        self.placed.passes[c].replace(sides);
+        let sides = seats.iter().map(|s| s.hemi).collect();
+        let home = self.placed.passes[c].replace(sides);
+        let candidate = self.candidate(c, &seats)?;
+        self.placed.passes[c].replace(home);
+        Ok(Trial { seats, candidate })
+    }
+
+    /// The first time at which a chain fits, if its weights are there in time.
+    fn candidate(&mut self, c: usize, seats: &[Seat]) -> Result<Candidate, Refusal> {
         let templates = self.templates_of(c)?;
-        let planes: Vec<u8> = installed.iter().map(|i| i.plane).collect();
-        let choices: Vec<Option<usize>> = if templates.is_empty() {
-            vec![None]
-        } else {
-            (0..templates.len()).map(Some).collect()
+        let choices: Vec<Option<usize>> = match templates.len() {
+            0 => vec![None],
+            n => (0..n).map(Some).collect(),
         };
-        let plan = |choice: Option<usize>, settled: bool| {
-            let template = choice.map(|i| &templates[i]);
-            Plan::new(&self.books, c, &planes, template, settled)
-        };
-        let lw = calendars::notes();
-        let mut best: Option<Candidate> = None; let mut why = (Default::default(), 0, 0,0);
+        let soonest = self.data(c) - SOONER;
+        let mut best: Option<Candidate> = None;
         let mut refused = None;
         for choice in choices {
-            let plan = plan(choice, false);
-            let acts = installed.iter().zip(&plan.acts);
-            let least = acts.map(|(i, act)| i.first_act - act).max();
-            let least = least.unwrap_or(i64::MIN).max(data - SOONER);
-            let fa = least;
-            let rd = self.books.ready(&plan);
-            let least = least.max(rd);
+            let template = choice.map(|i| &templates[i]);
+            let plan = Plan::new(&self.books, c, seats, template, false);
+            let acts = seats.iter().zip(&plan.acts);
+            let acts = acts.map(|(seat, act)| seat.first_act - act);
+            let least = acts.max().unwrap_or(i64::MIN).max(soonest);
+            let least = least.max(self.books.ready(&plan));
             let before = best.as_ref().map(|b| b.fit.anchor);
             match self.books.fit(&plan, least, before)? {
                 Ok(Some((fit, slices))) => {
-                    why = (calendars::notes(), least, fa, rd);
                     best = Some(Candidate {
                         fit,
                         slices,
@@ -174,19 +190,33 @@ impl Scheduler<'_> {
                 Ok(None) => {}
                 Err(no_fit) => refused = Some(no_fit),
             }
-            calendars::notes();
         }
-        let Some(best) = best else {
-            return Err(no_streams(&chain.location, refused));
-        };
-        if std::env::var("DBG").is_ok() { eprintln!("{c} {} np {} data {data} least {} act {} ready {} anchor {} +{} {:?} lw {:?} {:?} tmpl {} late {}", chain.location, chain.passes.len(), why.1, why.2, why.3, best.fit.anchor, best.fit.anchor-why.1, why.0, lw, self.placed.sides(c), templates.len(), best.slices.len()); }
+        let location = &self.placed.problem.chains[c].location;
+        best.ok_or_else(|| no_streams(location, refused))
+    }
+
+    /// Gives a chain its time.
+    fn commit(&mut self, c: usize, trial: Trial) -> Result<(), Refusal> {
+        let chain = &self.placed.problem.chains[c];
+        let (mut seats, mut best) = (trial.seats, trial.candidate);
+        let sides = seats.iter().map(|s| s.hemi).collect();
+        self.placed.passes[c].replace(sides);
+        let mut installed = Vec::new();
+        if !seats.is_empty() {
+            let books = &mut self.books;
+            installed = self.planes.install(&chain.passes, &mut seats, c, books)?;
+            // The loads took slices and streams, and perhaps longer.
+            best = self.candidate(c, &seats)?;
+        }
         self.books.give(&best.slices, best.fit.anchor);
+        let templates = self.templates_of(c)?;
         let template = best.template.map(|i| &templates[i]);
-        let plan = Plan::new(&self.books, c, &planes, template, true);
+        let plan = Plan::new(&self.books, c, &seats, template, true);
         self.books.calendars.book(&plan, &best.fit);
         let books = &mut self.books;
         books.runs.chain(
             c,
+            &seats,
             &installed,
             &plan,
             &best.fit,
@@ -196,9 +226,9 @@ impl Scheduler<'_> {
         );
         books.loosen(&plan, &best.fit, c);
         books.reads(&plan, &best.fit);
-        for (at, act) in installed.iter().zip(&plan.acts) {
+        for (seat, act) in seats.iter().zip(&plan.acts) {
             let act = best.fit.anchor + act;
-            self.planes.passed(at.hemi, at.plane, act, chain.rows);
+            self.planes.passed(seat.hemi, seat.plane, act, chain.rows);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use tspc_program::{Direction, ElemType, Hemisphere, MxmQueue, QueueId, SLICES, S
 use crate::geometry::Geometry;
 use crate::mesh::Template;
 use super::books::Books;
+use super::planes::Seat;
 use crate::place::{Place, Placed};
 use crate::problem::{BufferId, Chain, Feed, Pass, Piece, Read, Source, Write, spans};
 use crate::space::Span;
@@ -283,12 +284,11 @@ impl Plan {
     pub fn new(
         books: &Books,
         chain: usize,
-        planes: &[u8],
+        seats: &[Seat],
         template: Option<&Template>,
         settled: bool,
     ) -> Plan {
         let (placed, geometry, delays) = (books.placed, &books.geometry, &books.delays);
-        let sides = placed.sides(chain);
         let chain = &placed.problem.chains[chain];
         let (acts, vxm_base) = times(chain, template, geometry, delays);
         let plan = Plan {
@@ -308,17 +308,17 @@ impl Plan {
             plan,
             settled,
         };
-        for (i, (&side, &plane)) in sides.iter().zip(planes).enumerate() {
-            planner.pass(chain, i, side, plane);
+        for (i, seat) in seats.iter().enumerate() {
+            planner.pass(chain, i, seat.hemi, seat.plane);
         }
         match template {
             Some(template) => planner.vxm(chain, template),
             None => {
-                let last = *sides.last().expect("a chain without a VXM stage has a pass");
-                let act = planner.plan.acts[sides.len() - 1];
+                let last = seats.last().expect("a chain without a VXM stage has a pass");
+                let act = planner.plan.acts[seats.len() - 1];
                 planner.product(
                     Role::Result,
-                    last.inward(),
+                    last.hemi.inward(),
                     groups(result_type(chain).bytes()),
                     act + delays.act_to_edge(),
                     0,

@@ -33,11 +33,12 @@ pub struct Planes {
     used: [u8; 2],
 }
 
-/// Weights in place.
-pub struct Installed {
+/// A plane for a pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
     pub hemi: Hemisphere,
     pub plane: u8,
-    pub iw: RunId,
+    /// When its first activation may dispatch.
     pub first_act: i64,
 }
 
@@ -69,19 +70,18 @@ impl Planes {
             .unwrap_or(0)
     }
 
-    /// Brings the weights of a chain's passes, whose rows will be there from `data` on, into planes on which they can start
-    /// first, or finds them there; `dealings` are the sides to choose from, first those where the rows are.
-    pub fn install(
-        &mut self,
+    /// The planes on which a chain's passes, whose rows will be there from `data` on, can start first, if their weights
+    /// have to wait for nothing; `dealings` are the sides to choose from, first those where the rows are.
+    pub fn seats(
+        &self,
         passes: &[Pass],
         dealings: &[Vec<Hemisphere>],
         data: i64,
-        chain: usize,
-        books: &mut Books,
-    ) -> Result<Vec<Installed>, Refusal> {
-        let mut best: Option<((i64, usize), Vec<(Hemisphere, u8)>)> = None;
+        books: &Books,
+    ) -> Vec<Seat> {
+        let mut best: Option<((i64, usize), Vec<Seat>)> = None;
         for sides in dealings {
-            let mut taken: Vec<(Hemisphere, u8)> = Vec::new();
+            let mut seats: Vec<Seat> = Vec::new();
             let (mut start, mut loads, mut lead) = (data, 0, 0);
             for (pass, &hemi) in passes.iter().zip(sides) {
                 // A pass that adds the sum of the one before starts after it.
@@ -89,30 +89,45 @@ impl Planes {
                     true => lead + books.delays.relay(&books.geometry),
                     false => 0,
                 };
-                let planes = (0..self.used[hemi.index()]).filter(|&p| !taken.contains(&(hemi, p)));
+                let taken = |p: u8| seats.iter().any(|s| (s.hemi, s.plane) == (hemi, p));
+                let planes = (0..self.used[hemi.index()]).filter(|&p| !taken(p));
                 let keys = planes.map(|plane| {
                     let state = &self.planes[hemi.index()][usize::from(plane)];
                     match state.holds(&pass.install) {
                         Some(_) => (state.next_act, false, plane),
-                        // As if the load had to wait for nothing.
                         None => (self.iw(state, pass, hemi, books) + self.iw_to_act, true, plane),
                     }
                 });
                 let (first_act, load, plane) = keys.min().expect("a side has planes for its passes");
                 start = start.max(first_act - lead);
                 loads += usize::from(load);
-                taken.push((hemi, plane));
+                seats.push(Seat {
+                    hemi,
+                    plane,
+                    first_act,
+                });
             }
             let crossing = if *sides == dealings[0] { 0 } else { CROSSING };
             let cost = (start + crossing, loads);
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                best = Some((cost, taken));
+                best = Some((cost, seats));
             }
         }
-        let (_, planes) = best.expect("there is a way to deal the passes");
-        let installed = passes.iter().zip(planes);
-        installed
-            .map(|(pass, (hemi, plane))| self.load(pass, hemi, plane, chain, books))
+        best.expect("there is a way to deal the passes").1
+    }
+
+    /// Brings the weights of a chain's passes to their seats, or finds them there; the first activation there, and the run
+    /// that installed them.
+    pub fn install(
+        &mut self,
+        passes: &[Pass],
+        seats: &mut [Seat],
+        chain: usize,
+        books: &mut Books,
+    ) -> Result<Vec<RunId>, Refusal> {
+        let pairs = passes.iter().zip(seats);
+        pairs
+            .map(|(pass, seat)| self.load(pass, seat, chain, books))
             .collect()
     }
 
@@ -127,19 +142,15 @@ impl Planes {
     fn load(
         &mut self,
         pass: &Pass,
-        hemi: Hemisphere,
-        plane: u8,
+        seat: &mut Seat,
         chain: usize,
         books: &mut Books,
-    ) -> Result<Installed, Refusal> {
+    ) -> Result<RunId, Refusal> {
+        let Seat { hemi, plane, .. } = *seat;
         let state = &mut self.planes[hemi.index()][usize::from(plane)];
         if let Some(iw) = state.holds(&pass.install) {
-            return Ok(Installed {
-                hemi,
-                plane,
-                iw,
-                first_act: state.next_act,
-            });
+            seat.first_act = state.next_act;
+            return Ok(iw);
         }
         let install = &pass.install;
         let fixed = install_ready(install, hemi, books, |b| !books.movable(b));
@@ -180,12 +191,8 @@ impl Planes {
         state.next_lw = iw + self.iw_to_lw;
         state.next_iw = iw + 1;
         state.next_act = iw + self.iw_to_act;
-        Ok(Installed {
-            hemi,
-            plane,
-            iw: run,
-            first_act: state.next_act,
-        })
+        seat.first_act = state.next_act;
+        Ok(run)
     }
 
     /// Notes that a pass of `rows` activations starts at `act`.

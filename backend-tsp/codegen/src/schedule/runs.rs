@@ -4,7 +4,7 @@ use tspc_machine::Machine;
 use tspc_program::{AluInstr, Direction, Hemisphere, MxmQueue, Operand, QueueId, Stream, Unit};
 
 use super::calendars::Fit;
-use super::planes::Installed;
+use super::planes::Seat;
 use super::plan::{Delays, Plan, Role, distributor, queue, written};
 use crate::geometry::Geometry;
 use crate::mesh::{self, Template};
@@ -153,7 +153,8 @@ impl<'a> Runs<'a> {
     pub fn chain(
         &mut self,
         c: usize,
-        installed: &[Installed],
+        seats: &[Seat],
+        installed: &[RunId],
         plan: &Plan,
         fit: &Fit,
         template: Option<&Template>,
@@ -181,7 +182,8 @@ impl<'a> Runs<'a> {
         }
         let find = |role: Role| producers.iter().find(|p| p.0 == role);
         let mut results: Vec<RunId> = Vec::new();
-        for (i, (pass, at)) in chain.passes.iter().zip(installed).enumerate() {
+        let passes = chain.passes.iter().zip(seats).zip(installed);
+        for (i, ((pass, at), &iw)) in passes.enumerate() {
             let start = fit.anchor + plan.acts[i];
             let (_, _, stream, mut act) = find(Role::Act(i)).expect("a pass has activations").clone();
             if let Some((_, _, map, by)) = find(Role::Window(i)) {
@@ -202,7 +204,7 @@ impl<'a> Runs<'a> {
                 });
                 act.iter_mut().for_each(|makers| *makers = vec![distribute]);
             }
-            act.push(vec![at.iw]);
+            act.push(vec![iw]);
             let act = self.push(Run {
                 queue: queue(Unit::Mxm(at.hemi, at.plane, MxmQueue::Activation)),
                 cycle: start,
