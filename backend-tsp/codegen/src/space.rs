@@ -63,7 +63,7 @@ impl Calendar {
 
     /// Books a rectangle that `first_fit` found free.
     pub fn book(&mut self, time: Span, place: Span) {
-        
+        debug_assert!(self.blocker(time, place).is_none());
         self.longest = self.longest.max(time.end - time.start);
         self.booked.insert((time.start, place.start), (time, place));
     }

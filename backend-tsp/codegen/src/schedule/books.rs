@@ -78,7 +78,6 @@ impl<'a> Books<'a> {
             if wait == 0 {
                 return Ok(Ok(Some((fit, slices))));
             }
-            super::calendars::note("slices".into(), wait);
             least = fit.anchor + wait;
         }
     }

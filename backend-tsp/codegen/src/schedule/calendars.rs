@@ -90,8 +90,6 @@ impl Calendars {
 
     /// Cycles until a claim is free.
     pub fn queue_wait(&self, claim: &Claim) -> i64 {
-        let u=claim.queue.unit();
-        match u { tspc_program::Unit::Mem(..) if relax("mem") => return 0, tspc_program::Unit::Alu(..) if relax("alu") => return 0, tspc_program::Unit::Mxm(..) if relax("mxm") => return 0, _=>{} }
         self.queues[claim.queue.index()].first_fit(claim.time, claim.parts)
     }
 
@@ -104,19 +102,17 @@ impl Calendars {
                 .iter()
                 .map(|claim| self.queue_wait(&claim.shift(anchor)));
             let wires = plan.wires.iter().map(|(dir, stream, time, columns)| {
-                if relax("wire") { return 0; }
                 self.wires[index(*dir, *stream)].first_fit(time.shift(anchor), *columns)
             });
-            if let Some((n,wait)) = queues.chain(wires).enumerate().find(|w| w.1 > 0) {
-                note(plan.queues.get(n).map_or("wire".to_string(), |c| match c.queue.unit() { tspc_program::Unit::Mem(..) => "mem", tspc_program::Unit::Alu(..) => "alu", tspc_program::Unit::Mxm(_,_,tspc_program::MxmQueue::Weight) => "lw", tspc_program::Unit::Mxm(..) => "act", _ => "other"}.to_string()), wait);
+            if let Some(wait) = queues.chain(wires).find(|w| *w > 0) {
                 anchor += wait;
                 continue;
             }
             match self.choose(plan, anchor) {
                 Ok(streams) => return Ok(Fit { anchor, streams }),
-                Err(Some(wait)) => {note("stream".into(), wait); anchor += wait},
+                Err(Some(wait)) => anchor += wait,
                 // The chain's own flows exclude each other: waiting can help only while others hold streams.
-                Err(None) if anchor < self.horizon => {note("cross".into(), 1); anchor += 1},
+                Err(None) if anchor < self.horizon => anchor += 1,
                 Err(None) => return Err(self.no_fit(plan, anchor)),
             }
         }
@@ -131,7 +127,7 @@ impl Calendars {
             let mut least: Option<i64> = None;
             let found = flow.candidates.iter().copied().find(|&stream| {
                 let mut wait = rects(flow, stream, anchor)
-                    .map(|(c, time, place)| if relax("stream") {0} else {self.streams[c].first_fit(time, place)})
+                    .map(|(c, time, place)| self.streams[c].first_fit(time, place))
                     .max()
                     .unwrap_or(0);
                 let claim = distribution(plan, flow, stream, anchor);
@@ -216,12 +212,3 @@ impl Calendars {
         self.queues[claim.queue.index()].book(claim.time, claim.parts);
     }
 }
-
-pub fn relax(what: &str) -> bool {
-    static S: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    S.get_or_init(|| std::env::var("RELAX").unwrap_or_default()).contains(what)
-}
-
-thread_local! { pub static NOTES: std::cell::RefCell<std::collections::BTreeMap<String,i64>> = Default::default(); }
-pub fn note(s: String, w: i64) { NOTES.with(|n| *n.borrow_mut().entry(s).or_default() += w); }
-pub fn notes() -> std::collections::BTreeMap<String,i64> { NOTES.with(|n| std::mem::take(&mut *n.borrow_mut())) }

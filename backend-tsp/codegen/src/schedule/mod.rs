@@ -68,10 +68,9 @@ pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refu
         .filter(|&c| missing[c] == 0)
         .map(|c| (c, 0))
         .collect();
-    while let Some(c) = scheduler.next(&waiting, &order)? {
+    while let Some(c) = scheduler.next(&waiting, &order) {
         waiting.remove(&c);
-        let trial = scheduler.trial(c)?;
-        scheduler.commit(c, trial)?;
+        scheduler.chain(c)?;
         for after in order.consumers(c) {
             missing[after] -= 1;
             if missing[after] == 0 {
@@ -90,12 +89,6 @@ struct Candidate {
     template: Option<usize>,
 }
 
-/// A way to run a chain, and the planes of its passes.
-struct Trial {
-    seats: Vec<Seat>,
-    candidate: Candidate,
-}
-
 struct Scheduler<'a> {
     books: Books<'a>,
     planes: Planes,
@@ -107,32 +100,17 @@ struct Scheduler<'a> {
 
 impl Scheduler<'_> {
     /// The chain to schedule next.
-    fn next(&mut self, waiting: &BTreeMap<usize, i64>, order: &Order) -> Result<Option<usize>, Refusal> {
+    fn next(&self, waiting: &BTreeMap<usize, i64>, order: &Order) -> Option<usize> {
         let start = |c: usize, data: i64| match self.placed.problem.chains[c].passes[..] {
             [] => data,
             _ => data.max(self.planes.free()),
         };
         let starts = waiting.iter().map(|(&c, &data)| (start(c, data), c));
-        let mut starts: Vec<(i64, usize)> = starts.collect();
-        let Some(first) = starts.iter().map(|s| s.0).min() else {
-            return Ok(None);
-        };
-        let tries: usize = std::env::var("TRIES").map_or(1, |s| s.parse().unwrap());
-        let w2: i64 = std::env::var("W2").map_or(WINDOW, |s| s.parse().unwrap());
-        starts.retain(|s| s.0 <= first + w2);
-        let urgent = |c: usize| (order.tail[c], Reverse(c));
-        starts.sort_by_key(|s| Reverse(urgent(s.1)));
-        starts.truncate(tries);
-        if let [(_, only)] = starts[..] {
-            return Ok(Some(only));
-        }
-        let mut tried = Vec::new();
-        for (_, c) in starts {
-            tried.push((self.trial(c)?.candidate.fit.anchor, c));
-        }
-        let first = tried.iter().map(|t| t.0).min().unwrap_or(0);
-        let soon = tried.into_iter().filter(|t| t.0 <= first + WINDOW);
-        Ok(soon.map(|t| t.1).max_by_key(|&c| urgent(c)))
+        let starts: Vec<(i64, usize)> = starts.collect();
+        let first = starts.iter().map(|s| s.0).min()?;
+        let soon = starts.iter().filter(|s| s.0 <= first + WINDOW);
+        soon.max_by_key(|s| (order.tail[s.1], Reverse(s.1)))
+            .map(|s| s.1)
     }
 
     /// About when the data of a chain are there, whose producers all have a time.
@@ -145,23 +123,7 @@ impl Scheduler<'_> {
         rows.chain(loads).max().unwrap_or(0).max(0)
     }
 
-    /// How a chain would run if it got its time now.
-    fn trial(&mut self, c: usize) -> Result<Trial, Refusal> {
-        let chain = &self.placed.problem.chains[c];
-        let mut seats = Vec::new();
-        if !chain.passes.is_empty() {
-            let dealings = self.dealings(c)?;
-            let data = self.data(c);
-            seats = self.planes.seats(&chain.passes, &dealings, data, &self.books);
-        }
-        let sides = seats.iter().map(|s| s.hemi).collect();
-        let home = self.placed.passes[c].replace(sides);
-        let candidate = self.candidate(c, &seats)?;
-        self.placed.passes[c].replace(home);
-        Ok(Trial { seats, candidate })
-    }
-
-    /// The first time at which a chain fits, if its weights are there in time.
+    /// The first time at which a chain fits.
     fn candidate(&mut self, c: usize, seats: &[Seat]) -> Result<Candidate, Refusal> {
         let templates = self.templates_of(c)?;
         let choices: Vec<Option<usize>> = match templates.len() {
@@ -196,18 +158,19 @@ impl Scheduler<'_> {
     }
 
     /// Gives a chain its time.
-    fn commit(&mut self, c: usize, trial: Trial) -> Result<(), Refusal> {
+    fn chain(&mut self, c: usize) -> Result<(), Refusal> {
         let chain = &self.placed.problem.chains[c];
-        let (mut seats, mut best) = (trial.seats, trial.candidate);
+        let mut seats = Vec::new();
+        if !chain.passes.is_empty() {
+            let dealings = self.dealings(c)?;
+            let data = self.data(c);
+            seats = self.planes.seats(&chain.passes, &dealings, data, &self.books);
+        }
         let sides = seats.iter().map(|s| s.hemi).collect();
         self.placed.passes[c].replace(sides);
-        let mut installed = Vec::new();
-        if !seats.is_empty() {
-            let books = &mut self.books;
-            installed = self.planes.install(&chain.passes, &mut seats, c, books)?;
-            // The loads took slices and streams, and perhaps longer.
-            best = self.candidate(c, &seats)?;
-        }
+        let books = &mut self.books;
+        let installed = self.planes.install(&chain.passes, &mut seats, c, books)?;
+        let best = self.candidate(c, &seats)?;
         self.books.give(&best.slices, best.fit.anchor);
         let templates = self.templates_of(c)?;
         let template = best.template.map(|i| &templates[i]);

@@ -161,7 +161,6 @@ impl Planes {
         let Ok(Some((fit, slices))) = found else {
             unreachable!("sixteen streams are free at the end of all bookings")
         };
-        if std::env::var("DBG").is_ok() { eprintln!("  load {:?}{} fixed {} ready {} next_lw {} lw {} next_iw {} late {} {:?} {}", hemi, plane, fixed, ready+SOONER, state.next_lw, fit.anchor, state.next_iw, slices.len(), super::calendars::notes(), { let fx: std::collections::BTreeSet<_>=install.segments.iter().flat_map(|s| &s.streams).filter(|r| !books.movable(r.buffer)).map(|r| (matches!(books.placed.problem.buffers[r.buffer.0 as usize].origin, crate::problem::Origin::Constant(_)), books.placed.problem.buffers[r.buffer.0 as usize].words)).collect(); format!("fixed {:?} {}", fx, books.placed.problem.chains[chain].location) }); }
         books.give(&slices, fit.anchor);
         let plan = install_plan(install, hemi, plane, books, true);
         books.calendars.book(&plan, &fit);

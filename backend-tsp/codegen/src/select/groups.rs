@@ -83,12 +83,12 @@ impl Groups {
         end: ir::Op,
         tails: &[ir::Op],
     ) -> Result<(), Refusal> {
-        let mut left = self.room; let most: usize = std::env::var("TAILS").map_or(4,|s|s.parse().unwrap());
+        let mut left = self.room;
         let mut kept = Vec::new();
         for &tail in tails {
             // The first one always runs: halves that find no room go through memory.
             let cost = halves(module, tail, machine)?.len();
-            if kept.len() < most && (kept.is_empty() || cost <= left) {
+            if kept.is_empty() || cost <= left {
                 left = left.saturating_sub(cost);
                 kept.push(tail);
             }
