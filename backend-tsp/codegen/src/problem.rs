@@ -38,7 +38,7 @@ pub struct Buffer {
 }
 
 /// One read a cycle: word `start + i·step` for row i; step 0 repeats a word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Read {
     /// From where.
     pub buffer: BufferId,
@@ -67,7 +67,7 @@ pub struct Source {
 }
 
 /// Consecutive weight groups that are loaded from the same sixteen buffers.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Segment {
     /// First group.
     pub group: u8,
@@ -75,6 +75,9 @@ pub struct Segment {
     pub count: u8,
     /// The sixteen streams; iteration i reads `start + i·step`.
     pub streams: Vec<Read>,
+    /// A distributor map for them on their way, read again for each group; all segments of an install have one or none
+    /// has, since it costs time.
+    pub window: Option<Read>,
 }
 
 /// Weights of a pass.
@@ -245,7 +248,13 @@ impl Chain {
         planes.into_iter().for_each(|piece| change(&mut piece.read));
     }
 
-    /// Every read of the install.
+    /// Every distributor map of the install.
+    pub fn install_windows(&self) -> impl Iterator<Item = (&Segment, &Read)> {
+        let segments = self.pass.iter().flat_map(|p| &p.install.segments);
+        segments.filter_map(|s| Some((s, s.window.as_ref()?)))
+    }
+
+    /// Every read of weights of the install.
     pub fn install_reads(&self) -> impl Iterator<Item = (&Segment, &Read)> {
         let segments = self.pass.iter().flat_map(|p| &p.install.segments);
         segments.flat_map(|s| s.streams.iter().map(move |r| (s, r)))

@@ -112,7 +112,7 @@ pub fn of_buffers(problem: &Problem, passes: &[Hemisphere], machine: &Machine) -
             votes[buffer.0 as usize][passes[c].index()] += i64::from(weight);
         };
         if let Some(pass) = &chain.pass {
-            for (segment, read) in chain.install_reads() {
+            for (segment, read) in chain.install_reads().chain(chain.install_windows()) {
                 vote(read.buffer, u32::from(segment.count));
             }
             let partial = pass.partial.iter().flat_map(|s| &s.bytes);

@@ -141,7 +141,8 @@ fn groups(chain: &Chain) -> Vec<Vec<(BufferId, usize)>> {
         planes.flat_map(|(family, plane)| plane.iter().map(move |p| (p.read.buffer, family)));
     let mut groups: Vec<Vec<(BufferId, usize)>> = vec![rows.collect()];
     for segment in chain.pass.iter().flat_map(|p| &p.install.segments) {
-        groups.push(segment.streams.iter().map(|r| r.buffer).zip(0..).collect());
+        let reads = segment.streams.iter().chain(&segment.window);
+        groups.push(reads.map(|r| r.buffer).zip(0..).collect());
     }
     groups
 }
@@ -278,6 +279,13 @@ impl Rooms {
             slice.pending + pending + slice.meets(&self.uses[b])
         };
         self.choose(problem, b, self.taken(b, picked), wait, cost)
+    }
+
+    /// Whether a buffer has its slice.
+    pub fn has(&self, buffer: BufferId) -> bool {
+        let b = buffer.0 as usize;
+        let mut groups = self.member[b].iter();
+        groups.any(|&(g, _)| self.used[g].iter().any(|m| m.buffer == b))
     }
 
     /// Takes a buffer out of its slice again.

@@ -2,7 +2,7 @@
 
 use tspc_program::{Direction, Hemisphere, QUEUES};
 
-use super::plan::{Claim, Flow, Plan, Role, Stretch, distributor};
+use super::plan::{Claim, DISTRIBUTED, Flow, Plan, Role, Stretch, distributors};
 use crate::space::{Calendar, Span};
 
 /// Calendars of all queues, byte streams and mesh wires.
@@ -54,6 +54,26 @@ fn rects(flow: &Flow, stream: u8, anchor: i64) -> impl Iterator<Item = (usize, S
                 (calendar, time, place)
             })
         })
+}
+
+/// The distributors that a flow on the group that starts at `stream` needs.
+fn distribution(
+    plan: &Plan,
+    flow: &Flow,
+    hemi: Hemisphere,
+    stream: u8,
+    anchor: i64,
+) -> impl Iterator<Item = Claim> {
+    let width = flow.bytes.len();
+    let claims = flow.distribute.map(|at| {
+        let start = at + anchor;
+        let span = Span {
+            start,
+            end: start + i64::from(plan.rows),
+        };
+        distributors(hemi, stream, width).map(move |queue| Claim::whole(queue, span))
+    });
+    claims.into_iter().flatten()
 }
 
 /// Why a plan fits nowhere.
@@ -118,17 +138,16 @@ impl Calendars {
                     .map(|(c, time, place)| self.streams[c].first_fit(time, place))
                     .max()
                     .unwrap_or(0);
-                if let Some(at) = flow.distribute {
-                    let span = Span {
-                        start: at + anchor,
-                        end: at + anchor + i64::from(plan.rows),
-                    };
-                    let claim = Claim::whole(distributor(hemi, stream), span);
+                for claim in distribution(plan, flow, hemi, stream, anchor) {
                     wait = wait.max(self.queue_wait(&claim));
                 }
                 // A distributor's map comes from outside of its eight streams.
                 let act = plan.flows.iter().position(|(r, _)| *r == Role::Act);
-                let beside = |act: usize| chosen[act] / 8 == stream / 8;
+                let beside = |act: usize| {
+                    let last = chosen[act] + plan.flows[act].1.bytes.len() as u8 - 1;
+                    (chosen[act] / DISTRIBUTED..=last / DISTRIBUTED)
+                        .contains(&(stream / DISTRIBUTED))
+                };
                 if *role == Role::Window && act.is_some_and(beside) {
                     return false;
                 }
@@ -187,13 +206,8 @@ impl Calendars {
                 self.horizon = self.horizon.max(time.end);
                 self.streams[calendar].book(time, place);
             }
-            if let Some(at) = flow.distribute {
-                let start = at + fit.anchor;
-                let span = Span {
-                    start,
-                    end: start + i64::from(plan.rows),
-                };
-                self.book_queue(&Claim::whole(distributor(hemi, stream), span));
+            for claim in distribution(plan, flow, hemi, stream, fit.anchor) {
+                self.book_queue(&claim);
             }
         }
     }

@@ -152,9 +152,10 @@ impl Scheduler<'_> {
                 data,
                 c,
                 &self.geometry,
+                &mut self.rooms,
                 &mut self.calendars,
                 &mut self.runs,
-            )),
+            )?),
             None => None,
         };
         let hemi = &self.placed.passes[c];

@@ -33,7 +33,7 @@ pub struct Flow {
     pub bytes: Vec<Vec<Stretch>>,
     /// Per byte, if it comes from memory.
     pub reads: Vec<Vec<Piece>>,
-    /// Cycle at which the distributor of the chosen stream is needed, if one is.
+    /// Cycle at which the distributors of the chosen streams are needed, if they are.
     pub distribute: Option<i64>,
 }
 
@@ -195,6 +195,11 @@ impl Delays {
             column_hop: i64::from(m.vxm_column_hop),
         }
     }
+
+    /// The diagonal of what a distributor takes, for a row that is at the port in cycle 0.
+    pub fn distributed(&self, geometry: &Geometry) -> i64 {
+        -self.distribute_to_port - self.sxm_in - geometry.edge()
+    }
 }
 
 /// The queue of a unit of the floor plan.
@@ -314,11 +319,10 @@ impl Planner<'_> {
         match &pass.window {
             None => self.source(Role::Act, dir, &pass.act, -port, port),
             Some(map) => {
-                let dispatch = -delays.distribute_to_port;
-                let taken = dispatch - delays.sxm_in - edge;
+                let taken = delays.distributed(self.geometry);
                 self.source(Role::Act, dir, &pass.act, taken, edge);
                 let act = &mut self.plan.flows.last_mut().expect("just pushed").1;
-                act.distribute = Some(dispatch);
+                act.distribute = Some(-delays.distribute_to_port);
                 let at_port = Stretch {
                     diagonal: -port,
                     rows: chain.rows,
@@ -452,12 +456,8 @@ impl Planner<'_> {
                 let from = match (floating || loose) && !self.settled {
                     true => {
                         self.plan.late.push(late);
-                        let inmost = if dir == place.hemi.outward() {
-                            0
-                        } else {
-                            SLICES - 1
-                        };
-                        self.geometry.read(dir, place.hemi, inmost)
+                        let slice = farthest(dir, place.hemi);
+                        self.geometry.read(dir, place.hemi, slice)
                     }
                     false => {
                         self.plan.queues.extend(late.claims(self.geometry, place));
@@ -541,6 +541,11 @@ impl Planner<'_> {
     }
 }
 
+/// The slice of a side whose words travel farthest in a direction.
+pub fn farthest(dir: Direction, hemi: Hemisphere) -> u8 {
+    if dir == hemi.outward() { 0 } else { SLICES - 1 }
+}
+
 /// The access of a write to a flow whose row 0 is on this diagonal.
 pub fn written(dir: Direction, diagonal: i64, write: &Write) -> Late {
     Late {
@@ -557,9 +562,18 @@ pub fn written(dir: Direction, diagonal: i64, write: &Write) -> Late {
     }
 }
 
-/// The distributor that serves a stream.
-pub fn distributor(hemi: Hemisphere, stream: u8) -> QueueId {
-    queue(Unit::Sxm(hemi, SxmUnit::Distributor(stream / 8)))
+/// Streams of a distributor.
+pub const DISTRIBUTED: u8 = 8;
+
+/// The distributors that serve `width` streams from `stream` on.
+pub fn distributors(
+    hemi: Hemisphere,
+    stream: u8,
+    width: usize,
+) -> impl DoubleEndedIterator<Item = QueueId> {
+    let last = (stream + width as u8 - 1) / DISTRIBUTED;
+    let unit = move |q| queue(Unit::Sxm(hemi, SxmUnit::Distributor(q)));
+    (stream / DISTRIBUTED..=last).map(unit)
 }
 
 #[cfg(test)]

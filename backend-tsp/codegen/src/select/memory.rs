@@ -9,7 +9,7 @@ use tspc_ir as ir;
 use tspc_ir::Opcode;
 use tspc_program::ElemType;
 
-use super::views::{LANES, View, refuse};
+use super::views::{LANES, View, Window, refuse};
 use super::{elem_type, lanes};
 use crate::Refusal;
 use crate::problem::{Buffer, BufferId, Origin, Piece, Port, Read, Segment, Source, Write};
@@ -79,6 +79,8 @@ pub struct Memory<'a> {
     groups: BTreeMap<Key, Vec<BufferId>>,
     /// Zero words, by the first buffer of an install's stripes and by stream.
     zeros: BTreeMap<(BufferId, usize), BufferId>,
+    /// Distributor maps of installs, by segment.
+    windows: BTreeMap<(Segment, Window), BufferId>,
     /// Readers of a key so far.
     turns: BTreeMap<Key, u32>,
     writes: BTreeMap<ir::Value, Vec<Write>>,
@@ -110,6 +112,7 @@ impl<'a> Memory<'a> {
             buffers: Vec::new(),
             groups: BTreeMap::new(),
             zeros: BTreeMap::new(),
+            windows: BTreeMap::new(),
             turns: BTreeMap::new(),
             writes: BTreeMap::new(),
             inputs: BTreeMap::new(),
@@ -313,6 +316,7 @@ impl<'a> Memory<'a> {
                 group,
                 count: full as u8,
                 streams: stripes.iter().map(read).collect(),
+                window: None,
             });
         }
         if rest > 0 {
@@ -328,6 +332,7 @@ impl<'a> Memory<'a> {
                 group: group + full as u8,
                 count: 1,
                 streams: streams.collect(),
+                window: None,
             });
         }
         Ok(segments)
@@ -340,6 +345,7 @@ impl<'a> Memory<'a> {
             group: after.group + after.count,
             count,
             streams: (0..STREAMS).map(|s| self.zero(owner, s)).collect(),
+            window: None,
         }
     }
 
@@ -361,19 +367,40 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// A distributor map that lets `count` lanes from `start` on pass, for the chain under construction alone.
-    pub fn lane_window(&mut self, start: usize, count: usize) -> Vec<Piece> {
+    /// A distributor map for a segment of an install: the same for every pass through it, so that its plane is found again.
+    pub fn install_window(&mut self, segment: &Segment, window: Window) -> Read {
+        let buffer = match self.windows.get(&(segment.clone(), window)) {
+            Some(&there) => there,
+            None => {
+                let map = self.window_map(window);
+                self.windows.insert((segment.clone(), window), map);
+                map
+            }
+        };
+        Read {
+            buffer,
+            start: 0,
+            step: 0,
+        }
+    }
+
+    /// A distributor map that lets these lanes pass, for the chain under construction alone.
+    pub fn lane_window(&mut self, window: Window) -> Vec<Piece> {
+        vec![Piece::whole(Read {
+            buffer: self.window_map(window),
+            start: 0,
+            step: 0,
+        })]
+    }
+
+    /// A map that lets `count` lanes from `start` on pass.
+    fn window_map(&mut self, (start, count): Window) -> BufferId {
         // Source lane in the same superlane; 16 gives zero.
         let lane = |l: usize| match (start..start + count).contains(&l) {
             true => (l % 16) as u8,
             false => 16,
         };
-        let buffer = self.buffer(1, Origin::Constant((0..LANES).map(lane).collect()));
-        vec![Piece::whole(Read {
-            buffer,
-            start: 0,
-            step: 0,
-        })]
+        self.buffer(1, Origin::Constant((0..LANES).map(lane).collect()))
     }
 
     /// Buffers for a row run between two chains that no value names.
