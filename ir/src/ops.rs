@@ -165,6 +165,9 @@ op_table! {
     StreamLanes Stream "stream.lanes" [x: One] {Req start: Int, Req count: Int} NONE One Plain
         "View: count lanes from start on."
         "(%0 \"x\": stream<8x768xi8>)\n%1 = stream.lanes(%0) {start = 640, count = 128} : stream<8x128xi8>";
+    StreamWindow Stream "stream.window" [x: One] {Req start: Int, Req count: Int} NONE One Plain
+        "View for an install: lanes start to start+count, the others zero."
+        "(%0 \"x\": stream<64x128xi8>)\n%1 = stream.window(%0) {start = 64, count = 64} : stream<64x128xi8>";
     StreamGather Stream "stream.gather" [x: One] {Req lanes: Ints} NONE One Plain
         "View of an input: lane i is lane lanes[i] of x; any may be named several times, since the host fills them."
         "(%0 \"x\": stream<8x3xf32>)\n%1 = stream.gather(%0) {lanes = [0, 1, 2, 1]} : stream<8x4xf32>";
@@ -250,9 +253,9 @@ op_table! {
     TspAccumulate Tsp "tsp.accumulate" [sum: One, partial: Opt] {} MXM One Plain
         "Sends the sums of tsp.act out, a partial sum added to them."
         "%5 = tsp.accumulate(%4) : seq<20xi32>";
-    TspDistribute Tsp "tsp.distribute" [x: One, lane_map: One] {} SXM One Plain
-        "Within each superlane, lane l takes the source lane that the map names (0 to 15), or zero (16 and above); all bytes of wider elements alike."
-        "%5 = tsp.distribute(%1, %1) : seq<20xi8>";
+    TspDistribute Tsp "tsp.distribute" [lane_map: One, xs: Many] {} SXM Many Plain
+        "Within each superlane, lane l of every x takes the source lane that the map names (0 to 15), or zero (16 and above); all bytes of wider elements alike. Byte by byte, the xs are on neighbouring streams."
+        "%5, %6 = tsp.distribute(%1, %1, %1) : seq<20xi8>, seq<20xi8>";
     TspTranspose Tsp "tsp.transpose" [streams: Many] {} SXM Many Plain
         "Sixteen byte sequences: lane 16s+j of result i is lane 16s+i of operand j."
         "%5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20 = tsp.transpose(%1, %1, %1, %1, %1, %1, %1, %1, %1, %1, %1, %1, %1, %1, %1, %1) : seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>, seq<20xi8>";

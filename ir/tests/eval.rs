@@ -148,6 +148,11 @@ fn stream_views() {
     assert_eq!(of(rows), Data::I8(vec![8, 9, 10, 11, 0, 1, 2, 3]));
     let lanes = "%1 = stream.lanes(%0) {start = 1, count = 2} : stream<3x2xi8>";
     assert_eq!(of(lanes), Data::I8(vec![1, 2, 5, 6, 9, 10]));
+    let window = "%1 = stream.window(%0) {start = 1, count = 2} : stream<3x4xi8>";
+    assert_eq!(
+        of(window),
+        Data::I8(vec![0, 1, 2, 0, 0, 5, 6, 0, 0, 9, 10, 0])
+    );
     let gather = "%1 = stream.gather(%0) {lanes = [3, 0, 3]} : stream<3x3xi8>";
     assert_eq!(of(gather), Data::I8(vec![3, 0, 3, 7, 4, 7, 11, 8, 11]));
     let heads = "%1 = stream.heads(%0) {heads = 2, tile = 4} : stream<2x3x2xi8>";
@@ -487,7 +492,7 @@ fn tsp_writes_take_every_nth_vector_and_distributors_move_whole_elements() {
         );
     }
     text += "%20 = tsp.join(%10, %11) {elem = i16} : seq<7xi16>\n\
-             %21 = tsp.distribute(%20, %91) : seq<7xi16>\n";
+             %22, %21 = tsp.distribute(%91, %10, %20) : seq<7xi8>, seq<7xi16>\n";
     for b in 0..2 {
         text += &format!(
             "%3{b} = tsp.write(%21) {{byte = {b}, start = 1, step = -1, words = 2, first = 1, interval = 3, count = 2}} : mem<2xi8>\n\

@@ -144,6 +144,14 @@ fn stream_ops_refuse() {
                 "x has 6 lanes, should have one",
             ),
             (
+                "%9 = stream.window(%0) {start = 4, count = 3} : stream<8x6xi8>",
+                "should be below 6",
+            ),
+            (
+                "%9 = stream.window(%0) {start = 4, count = 2} : stream<8x2xi8>",
+                "stream<8x6xi8>",
+            ),
+            (
                 "%9 = stream.byte(%0) {byte = 0} : stream<8x6xu8>",
                 "should have elements i32",
             ),
@@ -291,7 +299,11 @@ fn tsp_ops_refuse() {
                 "the partial sum is seq<20xi8>",
             ),
             (
-                "%9 = tsp.distribute(%1, %4) : seq<20xi8>",
+                "%9, %10, %11 = tsp.distribute(%1, %4, %4, %1) : seq<20xi32>, seq<20xi32>, seq<20xi8>",
+                "serves 1 to 8 streams, not 9",
+            ),
+            (
+                "%9 = tsp.distribute(%4, %1) : seq<20xi8>",
                 "should have elements i8 or u8",
             ),
             (

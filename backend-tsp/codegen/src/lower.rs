@@ -30,7 +30,7 @@ pub fn lower_allocated(allocated: &Allocated, name: &str) -> Result<ir::stage::T
         allocated,
         b: Builder::new(name),
         buffers: vec![None; allocated.words.len()],
-        values: vec![None; runs.len()],
+        values: vec![Vec::new(); runs.len()],
         joins: BTreeMap::new(),
         concats: BTreeMap::new(),
     };
@@ -55,8 +55,8 @@ struct Lowering<'a> {
     b: Builder,
     /// Per buffer: what it holds by now.
     buffers: Vec<Option<ir::Value>>,
-    /// Per run.
-    values: Vec<Option<ir::Value>>,
+    /// Per run: its results, several of a distributor alone.
+    values: Vec<Vec<ir::Value>>,
     joins: BTreeMap<(Vec<Makers>, ElemType), ir::Value>,
     concats: BTreeMap<Makers, ir::Value>,
 }
@@ -73,12 +73,23 @@ impl Lowering<'_> {
         attrs: Attrs,
         loc: ir::Loc,
     ) -> Result<Option<ir::Value>, Refusal> {
+        let results = self.results(opcode, operands, attrs, loc)?;
+        Ok(results.first().copied())
+    }
+
+    fn results(
+        &mut self,
+        opcode: Opcode,
+        operands: &[ir::Value],
+        attrs: Attrs,
+        loc: ir::Loc,
+    ) -> Result<Vec<ir::Value>, Refusal> {
         let op = self.b.build(opcode, operands, &attrs, loc);
         let op = op.map_err(|d| Refusal {
             location: d.primary.at.clone(),
             message: d.message.clone(),
         })?;
-        Ok(self.b.module()[op].results.first().copied())
+        Ok(self.b.module()[op].results.clone())
     }
 
     /// The facts of a buffer.
@@ -173,12 +184,29 @@ impl Lowering<'_> {
         Ok(all)
     }
 
+    /// The vectors that these runs make on an outward stream: a distributor makes those of several.
+    fn made_on(
+        &mut self,
+        makers: &[RunId],
+        stream: u8,
+        loc: ir::Loc,
+    ) -> Result<ir::Value, Refusal> {
+        let runs = &self.allocated.scheduled.runs;
+        if let [one] = makers
+            && let Action::Distribute { dst, .. } = runs[one.0 as usize].action
+            && let Some(&made) = self.values[one.0 as usize].get(usize::from(stream - dst))
+        {
+            return Ok(made);
+        }
+        self.made(makers, loc)
+    }
+
     fn all_made(&mut self, takes: &[Makers], loc: ir::Loc) -> Result<Vec<ir::Value>, Refusal> {
         takes.iter().map(|makers| self.made(makers, loc)).collect()
     }
 
     fn value(&self, run: RunId) -> Result<ir::Value, Refusal> {
-        self.values[run.0 as usize].ok_or_else(|| {
+        self.values[run.0 as usize].first().copied().ok_or_else(|| {
             let run = &self.allocated.scheduled.runs[run.0 as usize];
             let message = format!(
                 "{} is taken before it dispatches in cycle {}",
@@ -276,7 +304,9 @@ impl Lowering<'_> {
                 attrs.extend(f16.map(|half| ("half", int(half))));
                 attrs.extend(self.plane_facts(run)?);
                 attrs.push(("stream", int(b)));
-                (Opcode::TspLw, self.all_made(takes, loc)?, attrs)
+                let streams = takes.iter().zip(b..);
+                let loaded = streams.map(|(makers, stream)| self.made_on(makers, stream, loc));
+                (Opcode::TspLw, loaded.collect::<Result<_, _>>()?, attrs)
             }
             Action::Iw { groups, .. } => {
                 let mut attrs = vec![("groups", int(groups))];
@@ -311,7 +341,10 @@ impl Lowering<'_> {
                 dst,
             } => {
                 let (map_run, bytes) = takes.split_last().expect("a distributor takes a map");
-                let operands = vec![self.sequence(bytes, ty, loc)?, self.made(map_run, loc)?];
+                let mut operands = vec![self.made(map_run, loc)?];
+                for bytes in bytes.chunks(usize::from(ty.bytes())) {
+                    operands.push(self.sequence(bytes, ty, loc)?);
+                }
                 let Unit::Sxm(hemi, SxmUnit::Distributor(unit)) = run.queue.unit() else {
                     return Err(self.refusal(run, format!("{} is no distributor", run.queue)));
                 };
@@ -327,11 +360,10 @@ impl Lowering<'_> {
             }
         };
         attrs.push(cycle);
-        let value = self.op(opcode, &operands, attrs, loc)?;
+        self.values[r] = self.results(opcode, &operands, attrs, loc)?;
         if let Action::Write { buffer, .. } = run.action {
-            self.buffers[buffer.0 as usize] = value;
+            self.buffers[buffer.0 as usize] = self.values[r].first().copied();
         }
-        self.values[r] = value;
         Ok(())
     }
 

@@ -75,6 +75,9 @@ pub struct Segment {
     pub count: u8,
     /// The sixteen streams; iteration i reads `start + i·step`.
     pub streams: Vec<Read>,
+    /// A distributor map for them on their way, read again for each group; all segments of an install have one or none
+    /// has, since it costs time.
+    pub window: Option<Read>,
 }
 
 /// Weights of a pass.
@@ -206,6 +209,13 @@ pub fn spans(pieces: &[Piece], rows: u32) -> impl Iterator<Item = (&Piece, u32)>
     pieces.iter().zip(ends).map(|(p, end)| (p, end - p.first))
 }
 
+impl Install {
+    /// Whether distributors mask lanes of the weights on their way.
+    pub fn windowed(&self) -> bool {
+        self.segments.iter().any(|s| s.window.is_some())
+    }
+}
+
 impl Pass {
     /// The partial sum that comes from memory, if one does.
     pub fn stored_partial(&self) -> Option<&Source> {
@@ -275,7 +285,7 @@ impl Chain {
         planes.into_iter().for_each(|piece| change(&mut piece.read));
     }
 
-    /// Every read of the install.
+    /// Every read of weights of the install.
     pub fn install_reads(&self) -> impl Iterator<Item = (&Segment, &Read)> {
         let segments = self.passes.iter().flat_map(|p| &p.install.segments);
         segments.flat_map(|s| s.streams.iter().map(move |r| (s, r)))

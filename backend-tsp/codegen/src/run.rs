@@ -70,11 +70,11 @@ pub enum Action {
         /// Result.
         d: u8,
     },
-    /// Lane window of `count` streams on the way to the port.
+    /// Lane window of streams on the way to the port.
     Distribute {
         /// First selected stream.
         stream: u8,
-        /// Their type; its size is the number of selected streams.
+        /// The type of each value on them; its size is the number of its streams.
         ty: ElemType,
         /// Map stream.
         map: u8,

@@ -47,6 +47,15 @@ impl Evaluator<'_> {
                     .view(&ty.shape, &strides(&x(0)?.shape), data.attrs.size("start")?)
                     .data
             }
+            StreamWindow => {
+                let (start, count) = (data.attrs.size("start")?, data.attrs.size("count")?);
+                let mut lanes = x(0)?.data.lanes(0..x(0)?.data.len());
+                for row in lanes.chunks_exact_mut(ty.last()) {
+                    row[..start].fill(0);
+                    row[start + count..].fill(0);
+                }
+                Data::from_lanes(ty.elem, &lanes)
+            }
             StreamGather => x(0)?.gather_last(&data.attrs.sizes("lanes")?),
             StreamBroadcast => {
                 let mut by = strides(&x(0)?.shape);

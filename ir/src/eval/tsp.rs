@@ -189,15 +189,22 @@ impl Evaluator<'_> {
                 self.give(op, out)
             }
             TspDistribute => {
-                let x = &self.operand(data, 0)?.data;
-                let (lanes, map) = (x.lanes(0..x.len()), self.bytes(data.operands[1])?);
-                let lane = |l: usize| match map[l] {
-                    m @ 0..16 => lanes[l / SUPERLANE * SUPERLANE + usize::from(m)],
-                    _ => 0,
-                };
-                let out: Vec<u32> = (0..lanes.len()).map(lane).collect();
-                let out = Data::from_lanes(x.elem(), &out);
-                self.give(op, out)
+                let map = self.bytes(data.operands[0])?;
+                for i in 1..data.operands.len() {
+                    let x = self.operand(data, i)?;
+                    let lanes = x.data.lanes(0..x.data.len());
+                    let lane = |l: usize| match map[l] {
+                        m @ 0..16 => lanes[l / SUPERLANE * SUPERLANE + usize::from(m)],
+                        _ => 0,
+                    };
+                    let out: Vec<u32> = (0..lanes.len()).map(lane).collect();
+                    let out = Array {
+                        shape: x.shape.clone(),
+                        data: Data::from_lanes(x.data.elem(), &out),
+                    };
+                    self.set(op, i - 1, Cell::Array(Arc::new(out)))?;
+                }
+                Ok(())
             }
             TspTranspose => {
                 let x = self.all_bytes(data)?;

@@ -29,6 +29,12 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             check_run(start, count, 1, x.last())?;
             one(Kind::Stream, [x.lead(1), &[count]].concat(), x.elem)
         }
+        StreamWindow => {
+            let x = matrix(ctx.ty(0)?)?;
+            let (start, count) = (ctx.attrs.size("start")?, ctx.attrs.size("count")?);
+            check_run(start, count, 1, x.last())?;
+            Ok(vec![x.clone()])
+        }
         StreamGather => {
             let x = matrix(ctx.ty(0)?)?;
             one(Kind::Stream, gathered(ctx)?, x.elem)

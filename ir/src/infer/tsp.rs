@@ -144,9 +144,17 @@ pub(super) fn results(op: Opcode, ctx: &Ctx) -> Result<Vec<Type>, String> {
             }
         }
         TspDistribute => {
-            let x = kind(ctx, 0, Kind::Seq)?;
-            alike(x, bytes(ctx, 1)?)?;
-            Ok(vec![x.clone()])
+            let map = bytes(ctx, 0)?;
+            let mut streams = 0;
+            for i in 1..ctx.operands.len() {
+                let x = kind(ctx, i, Kind::Seq)?;
+                alike(map, x)?;
+                streams += crate::constant::bytes_of(x.elem);
+            }
+            match streams {
+                1..=8 => Ok(ctx.operands[1..].to_vec()),
+                n => Err(format!("a distributor serves 1 to 8 streams, not {n}")),
+            }
         }
         TspTranspose => {
             let count = same_count(ctx)?;

@@ -4,10 +4,12 @@
 //! Activations: a transpose whose result only streams through weights of as many heads, constant ones or transposed ones
 //! that nothing else installs; a pass then serves several heads (`diagonal.rs`). Scores: what is transposed, if all of
 //! its class comes from passes of heads side by side and meets nothing but constants and broadcast inputs; a pipeline
-//! then serves several heads, though still a pass each.
+//! then serves several heads, and so does a pass.
 //! Decides layouts only; every product keeps its sums.
 
 use super::Limits;
+use super::cuts::{self, Cut};
+use super::diagonal::common;
 use super::layout::{Demand, Layouts};
 use tspc_ir::{Elem, Entity, Module, Op, Opcode, Value};
 
@@ -56,8 +58,11 @@ pub fn gather(
         let Some(weights) = within.weights(y) else {
             continue;
         };
-        // The passes of a vector of scores add up one after another, which pays if rows stream longer than sums travel.
-        let scores = fits(rows) && rows > limits.trip && within.scores(x, y);
+        // Passes of a vector of scores add up one after another, which pays if rows stream longer than sums travel.
+        let tiles = cuts::dealt(heads, rows, tile);
+        let scores = fits(rows)
+            && within.scores(x, y)
+            && (rows > limits.trip || within.single_passes(x, &tiles));
         let computed = weights.into_iter().filter(|w| !constant[w.index()]);
         layouts.beside.extend(computed.map(|w| (w, y)));
         let class = layouts.find(y.index());
@@ -108,6 +113,29 @@ impl Gather<'_> {
             (follows && self.layouts.packed(self.module[pass].results[0])).then_some(w)
         });
         weights.collect()
+    }
+
+    /// Whether the heads of each of these tiles of the class of `x` lie in one tile of what streams through its passes.
+    fn single_passes(&self, x: Value, tiles: &[Cut]) -> bool {
+        let class = self.layouts.find(x.index());
+        let passes = self.module.body_ops().iter().map(|&op| &self.module[op]);
+        let mut passes = passes.filter(|data| {
+            data.opcode == Opcode::StreamPass && self.layouts.find(data.results[0].index()) == class
+        });
+        passes.all(|data| {
+            let (lanes, columns) = (
+                self.module.ty(data.operands[0]).last(),
+                self.module.ty(data.results[0]).last(),
+            );
+            let cuts = self.layouts.cuts(self.module, data.operands[0]);
+            let met = |&tile: &Cut| {
+                let streams = cuts
+                    .iter()
+                    .filter(|&&cut| common(cut, tile, lanes, columns).next().is_some());
+                streams.count()
+            };
+            tiles.iter().all(|tile| met(tile) == 1)
+        })
     }
 
     /// Whether the heads of the class of `x` can lie side by side, and only `y` is made of it.

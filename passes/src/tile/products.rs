@@ -62,7 +62,11 @@ impl Tiler<'_> {
         let heads = ty.lead(2).first().copied();
         let (columns, packed) = (ty.last(), self.layouts.packed(result));
         if let (Rep::Lanes(activations), true) = (self.rep(x)?.clone(), heads.is_some() && packed)
-            && matches!(self.rep(w)?, Rep::Diagonal(_) | Rep::Constant(_))
+            && match self.rep(w)? {
+                Rep::Constant(_) => true,
+                Rep::Lanes(_) => self.shares(w, &activations, &cuts, columns),
+                _ => false,
+            }
             && !data.attrs.has("start")
         {
             return self.diagonal_pass(op, w, &activations);
@@ -287,7 +291,10 @@ impl Tiler<'_> {
             Some(op)
                 if matches!(
                     op.opcode,
-                    Opcode::StreamRows | Opcode::StreamLanes | Opcode::StreamBroadcast
+                    Opcode::StreamRows
+                        | Opcode::StreamLanes
+                        | Opcode::StreamWindow
+                        | Opcode::StreamBroadcast
                 ) =>
             {
                 self.is_input_view(op.operands[0])

@@ -5,7 +5,6 @@
 
 use super::Tiler;
 use super::cuts::Cut;
-use super::products::{Segment, Term};
 use super::values::{Block, Rep, Tile};
 use tspc_ir::{Attr, Diagnostic, Elem, Op, Opcode, Value};
 
@@ -20,11 +19,11 @@ impl Tiler<'_> {
                 elem.name()
             )));
         }
-        if let Some(activations) = self.layouts.beside(y) {
-            return self.transposed_beside(x, activations);
-        }
-        let cuts = self.layouts.cuts(self.source, y);
-        let sideways = self.source.ty(x).rank() == 3 && self.layouts.packed(y);
+        // Weights that lie beside the heads of activations are cut as these are.
+        let beside = self.layouts.beside(y);
+        let cuts = self.layouts.cuts(self.source, beside.unwrap_or(y));
+        let sideways =
+            self.source.ty(x).rank() == 3 && (beside.is_some() || self.layouts.packed(y));
         if let (Rep::Lanes(tiles), 3) = (self.rep(x)?.clone(), self.source.ty(x).rank()) {
             if sideways {
                 return self.transposed_heads(x, &tiles, &cuts).map(Rep::Lanes);
@@ -76,44 +75,6 @@ impl Tiler<'_> {
                 let value = self.convert(sum, self.ty(tile.value).elem)?;
                 out.push(Tile { cut, value });
             }
-        }
-        Ok(out)
-    }
-
-    /// Tiles of a transpose of heads that lie side by side, so that its own do: a pass for each head, through columns of
-    /// its own.
-    fn transposed_heads(
-        &mut self,
-        x: Value,
-        tiles: &[Tile],
-        cuts: &[Cut],
-    ) -> Result<Vec<Tile>, Diagnostic> {
-        let ty = self.source.ty(x);
-        let (heads, columns, rows, elem) = (ty.shape[0], ty.shape[1], ty.last(), ty.elem);
-        let mut out = Vec::new();
-        for &cut in cuts {
-            let mut sum = None;
-            for h in 0..heads {
-                let Some(segment) = Segment::of(cut, h, columns) else {
-                    continue;
-                };
-                for tile in tiles {
-                    if tile.cut.overlap(Cut::new(h * rows, rows)).is_none() {
-                        continue;
-                    }
-                    let picked = |row: usize, lane: usize| lane == h * rows + row;
-                    let term = Term {
-                        x: self.picks(rows, tile.cut, elem, picked)?,
-                        window: None,
-                        lanes: tile.cut,
-                        head: None,
-                    };
-                    sum = self.chain(&[term], x, &segment, sum)?;
-                }
-            }
-            let sum = self.tile(cut, sum)?.value;
-            let value = self.convert(sum, elem)?;
-            out.push(Tile { cut, value });
         }
         Ok(out)
     }

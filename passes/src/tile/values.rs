@@ -49,9 +49,6 @@ pub enum Rep {
     Heads(Vec<Vec<Tile>>),
     /// Blocks of rows; heads, if there are any, lie one under another.
     Rows(Vec<Block>),
-    /// Rows of heads one under another, with their lanes where the heads of activations have theirs, else zeros; only
-    /// for the installs of `diagonal.rs`. A cut counts rows of all heads.
-    Diagonal(Vec<Tile>),
 }
 
 impl Tiler<'_> {
@@ -105,7 +102,6 @@ impl Tiler<'_> {
             (Rep::Heads(_), None) => Err(self.refuse(format!(
                 "the heads of {old} are tiled one by one, expected them side by side in the lanes"
             ))),
-            (Rep::Diagonal(_), _) => Err(self.refuse(format!("{old} can only be installed"))),
             (Rep::Rows(_), None) => Err(self.refuse(format!(
                 "{old} is a concatenation of rows, which can only be installed"
             ))),
@@ -116,7 +112,7 @@ impl Tiler<'_> {
     pub fn cuts_of(&self, old: Value, head: Option<usize>) -> Result<Option<Vec<Cut>>, Diagnostic> {
         let cuts = |tiles: &[Tile]| Some(tiles.iter().map(|t| t.cut).collect());
         Ok(match (self.rep(old)?, head) {
-            (Rep::Constant(_) | Rep::Input(_) | Rep::Diagonal(_), _) => None,
+            (Rep::Constant(_) | Rep::Input(_), _) => None,
             (Rep::Lanes(_), Some(_)) if self.source.ty(old).rank() == 3 => None,
             (Rep::Lanes(tiles), _) => cuts(tiles),
             (Rep::Heads(heads), h) => cuts(&heads[h.unwrap_or(0).min(heads.len() - 1)]),

@@ -119,7 +119,6 @@ impl Tiler<'_> {
                     blocks.iter().map(block).collect::<Result<_, _>>()?,
                 ))
             }
-            Rep::Diagonal(_) => Err(self.refuse(format!("{x} can only be installed"))),
             Rep::Constant(_) => Err(self.refuse("a view of a constant is folded")),
         }
     }
@@ -190,7 +189,7 @@ impl Tiler<'_> {
                 let heads = heads.iter().map(|tiles| bytes(tiles));
                 Ok(Rep::Heads(heads.collect::<Result<_, _>>()?))
             }
-            Rep::Constant(_) | Rep::Input(_) | Rep::Rows(_) | Rep::Diagonal(_) => {
+            Rep::Constant(_) | Rep::Input(_) | Rep::Rows(_) => {
                 Err(self.refuse("expected a value that a pipeline or pass makes"))
             }
         }

@@ -255,6 +255,14 @@ fn check_form(module: &Module) {
                 assert!(stored(data.operands[0]));
                 narrow(data.results[0]);
             }
+            Opcode::StreamWindow => {
+                let result = tspc_ir::Entity::index(data.results[0]);
+                let installed = |&u: &tspc_ir::Op| {
+                    let opcode = module[u].opcode;
+                    matches!(opcode, Opcode::StreamConcat | Opcode::StreamInstall)
+                };
+                assert!(users[result].iter().all(installed));
+            }
             Opcode::StreamConcat if data.attrs.sym("axis") == Ok("rows") => {
                 only(Opcode::StreamInstall);
                 let (_, front) = data.operands.split_last().unwrap();

@@ -283,7 +283,10 @@ impl<'a> Facts<'a> {
             self.number("unit")?,
             self.number("stream")?,
         );
-        let bytes = u32::from(self.result_type().bytes());
+        let results = self.data().results.iter();
+        let bytes: u32 = results
+            .map(|&x| self.module.ty(x).elem.bytes() as u32)
+            .sum();
         if u32::from(stream % 8) + bytes > 8 || stream / 8 != q {
             let message =
                 format!("distributor {q} does not serve {bytes} streams from {stream} on");

@@ -114,7 +114,7 @@ impl Emitter<'_> {
             Opcode::TspIw => (1, 1),
             _ => flow(0),
         };
-        if let Some(&result) = data.results.first() {
+        for &result in &data.results {
             self.intervals[ir::Entity::index(result)] = interval;
         }
         self.dispatches.push(Dispatch {

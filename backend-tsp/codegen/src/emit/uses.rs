@@ -235,8 +235,12 @@ impl Emitter<'_> {
                 slots.push(all(4, made(facts.operand(0)?.op, ROWWISE)));
             }
             Opcode::TspDistribute => {
-                bytes(facts.number::<u8>("stream")? % 8, data.operands[0])?;
-                bytes(8, data.operands[1])?;
+                bytes(8, data.operands[0])?;
+                let mut slot = facts.number::<u8>("stream")? % 8;
+                for &x in &data.operands[1..] {
+                    bytes(slot, x)?;
+                    slot += self.module.ty(x).elem.bytes() as u8;
+                }
             }
             _ => return Err(facts.refuse("code generation does not emit this op")),
         }

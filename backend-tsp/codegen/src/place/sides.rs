@@ -130,7 +130,8 @@ pub fn of_buffers(problem: &Problem, passes: &[Vec<Hemisphere>], machine: &Machi
         for (pass, &side) in chain.passes.iter().zip(&passes[c]) {
             for segment in &pass.install.segments {
                 let weight = u32::from(segment.count);
-                (segment.streams.iter()).for_each(|read| vote(read.buffer, side, weight));
+                let reads = segment.streams.iter().chain(&segment.window);
+                reads.for_each(|read| vote(read.buffer, side, weight));
             }
             let partial = pass.stored_partial().into_iter().flat_map(|s| &s.bytes);
             for plane in pass.act.bytes.iter().chain(&pass.window).chain(partial) {

@@ -114,7 +114,8 @@ fn groups(chain: &Chain) -> Vec<Vec<(BufferId, usize)>> {
         planes.flat_map(|(family, plane)| plane.iter().map(move |p| (p.read.buffer, family)));
     let mut groups: Vec<Vec<(BufferId, usize)>> = vec![rows.collect()];
     for segment in chain.passes.iter().flat_map(|p| &p.install.segments) {
-        groups.push(segment.streams.iter().map(|r| r.buffer).zip(0..).collect());
+        let reads = segment.streams.iter().chain(&segment.window);
+        groups.push(reads.map(|r| r.buffer).zip(0..).collect());
     }
     groups
 }

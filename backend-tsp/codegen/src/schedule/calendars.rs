@@ -2,7 +2,7 @@
 
 use tspc_program::{Direction, QUEUES};
 
-use super::plan::{Claim, Flow, Plan, Role, Stretch, distributor};
+use super::plan::{Claim, DISTRIBUTED, Flow, Plan, Role, Stretch, distributors};
 use crate::space::{Calendar, Span};
 
 /// Calendars of all queues, byte streams and mesh wires.
@@ -56,15 +56,23 @@ fn rects(flow: &Flow, stream: u8, anchor: i64) -> impl Iterator<Item = (usize, S
         })
 }
 
-/// The distributor that a flow needs on this stream.
-fn distribution(plan: &Plan, flow: &Flow, stream: u8, anchor: i64) -> Option<Claim> {
-    let (hemi, at) = flow.distribute?;
-    let start = at + anchor;
-    let span = Span {
-        start,
-        end: start + i64::from(plan.rows),
-    };
-    Some(Claim::whole(distributor(hemi, stream), span))
+/// The distributors that a flow on the group that starts at `stream` needs.
+fn distribution(
+    plan: &Plan,
+    flow: &Flow,
+    stream: u8,
+    anchor: i64,
+) -> impl Iterator<Item = Claim> + Clone {
+    let width = flow.bytes.len();
+    let claims = flow.distribute.map(|(hemi, at)| {
+        let start = at + anchor;
+        let span = Span {
+            start,
+            end: start + i64::from(plan.rows),
+        };
+        distributors(hemi, stream, width).map(move |queue| Claim::whole(queue, span))
+    });
+    claims.into_iter().flatten()
 }
 
 /// Why a plan fits nowhere.
@@ -121,7 +129,7 @@ impl Calendars {
     /// Streams for all flows at this anchor, or the least wait for the flow that found none.
     fn choose(&self, plan: &Plan, anchor: i64) -> Result<Vec<u8>, Option<i64>> {
         let mut own: Vec<(usize, Span, Span)> = Vec::new();
-        let mut distributors: Vec<Claim> = Vec::new();
+        let mut units: Vec<Claim> = Vec::new();
         let mut chosen: Vec<u8> = Vec::new();
         for (role, flow) in &plan.flows {
             let mut least: Option<i64> = None;
@@ -130,11 +138,17 @@ impl Calendars {
                     .map(|(c, time, place)| self.streams[c].first_fit(time, place))
                     .max()
                     .unwrap_or(0);
-                let claim = distribution(plan, flow, stream, anchor);
-                wait = wait.max(claim.map_or(0, |c| self.queue_wait(&c)));
+                let mut claims = distribution(plan, flow, stream, anchor);
+                for claim in claims.clone() {
+                    wait = wait.max(self.queue_wait(&claim));
+                }
                 // A distributor's map comes from outside of its eight streams.
                 let act = |i: usize| plan.flows.iter().position(|(r, _)| *r == Role::Act(i));
-                let beside = |act: usize| chosen[act] / 8 == stream / 8;
+                let beside = |act: usize| {
+                    let last = chosen[act] + plan.flows[act].1.bytes.len() as u8 - 1;
+                    (chosen[act] / DISTRIBUTED..=last / DISTRIBUTED)
+                        .contains(&(stream / DISTRIBUTED))
+                };
                 if matches!(*role, Role::Window(i) if act(i).is_some_and(beside)) {
                     return false;
                 }
@@ -143,7 +157,7 @@ impl Calendars {
                         .any(|o| o.0 == r.0 && o.1.meets(r.1) && o.2.meets(r.2))
                 });
                 let crosses_own =
-                    crosses_own || claim.is_some_and(|c| distributors.iter().any(|d| d.meets(&c)));
+                    crosses_own || claims.any(|c| units.iter().any(|u| u.meets(&c)));
                 if wait > 0 && !crosses_own {
                     least = Some(least.map_or(wait, |l: i64| l.min(wait)));
                 }
@@ -153,7 +167,7 @@ impl Calendars {
                 return Err(least);
             };
             own.extend(rects(flow, stream, anchor));
-            distributors.extend(distribution(plan, flow, stream, anchor));
+            units.extend(distribution(plan, flow, stream, anchor));
             chosen.push(stream);
         }
         Ok(chosen)
@@ -195,7 +209,7 @@ impl Calendars {
                 self.horizon = self.horizon.max(time.end);
                 self.streams[calendar].book(time, place);
             }
-            if let Some(claim) = distribution(plan, flow, stream, fit.anchor) {
+            for claim in distribution(plan, flow, stream, fit.anchor) {
                 self.book_queue(&claim);
             }
         }

@@ -35,7 +35,7 @@ pub struct Flow {
     pub bytes: Vec<Vec<Stretch>>,
     /// Per byte, if it comes from memory.
     pub reads: Vec<Vec<Piece>>,
-    /// Side and cycle at which the distributor of the chosen stream is needed, if one is.
+    /// Side and cycle at which the distributors of the chosen streams are needed, if they are.
     pub distribute: Option<(Hemisphere, i64)>,
 }
 
@@ -217,6 +217,11 @@ impl Delays {
             column_hop: i64::from(m.vxm_column_hop),
         }
     }
+
+    /// The diagonal of what a distributor takes, for a row that is at the port in cycle 0.
+    pub fn distributed(&self, geometry: &Geometry) -> i64 {
+        -self.distribute_to_port - self.sxm_in - geometry.edge()
+    }
 }
 
 impl Delays {
@@ -374,11 +379,10 @@ impl Planner<'_> {
         match &pass.window {
             None => self.source(Role::Act(i), dir, &pass.act, start - port, port),
             Some(map) => {
-                let dispatch = start - self.delays.distribute_to_port;
-                let taken = dispatch - self.delays.sxm_in - edge;
+                let taken = start + self.delays.distributed(self.geometry);
                 self.source(Role::Act(i), dir, &pass.act, taken, edge);
                 let act = &mut self.plan.flows.last_mut().expect("just pushed").1;
-                act.distribute = Some((hemi, dispatch));
+                act.distribute = Some((hemi, start - self.delays.distribute_to_port));
                 let at_port = Stretch {
                     diagonal: start - port,
                     rows: chain.rows,
@@ -509,12 +513,8 @@ impl Planner<'_> {
                 let from = match self.books.movable(buffer) && !self.settled {
                     true => {
                         self.plan.late.push(late);
-                        let inmost = if dir == place.hemi.outward() {
-                            0
-                        } else {
-                            SLICES - 1
-                        };
-                        self.geometry.read(dir, place.hemi, inmost)
+                        let slice = farthest(dir, place.hemi);
+                        self.geometry.read(dir, place.hemi, slice)
                     }
                     false => {
                         self.plan.queues.extend(late.claims(self.geometry, place));
@@ -598,6 +598,11 @@ impl Planner<'_> {
     }
 }
 
+/// The slice of a side whose words travel farthest in a direction.
+pub fn farthest(dir: Direction, hemi: Hemisphere) -> u8 {
+    if dir == hemi.outward() { 0 } else { SLICES - 1 }
+}
+
 /// The access of a write to a flow whose row 0 is on this diagonal.
 pub fn written(dir: Direction, diagonal: i64, write: &Write) -> Late {
     Late {
@@ -614,9 +619,18 @@ pub fn written(dir: Direction, diagonal: i64, write: &Write) -> Late {
     }
 }
 
-/// The distributor that serves a stream.
-pub fn distributor(hemi: Hemisphere, stream: u8) -> QueueId {
-    queue(Unit::Sxm(hemi, SxmUnit::Distributor(stream / 8)))
+/// Streams of a distributor.
+pub const DISTRIBUTED: u8 = 8;
+
+/// The distributors that serve `width` streams from `stream` on.
+pub fn distributors(
+    hemi: Hemisphere,
+    stream: u8,
+    width: usize,
+) -> impl Iterator<Item = QueueId> + Clone {
+    let last = (stream + width as u8 - 1) / DISTRIBUTED;
+    let unit = move |q| queue(Unit::Sxm(hemi, SxmUnit::Distributor(q)));
+    (stream / DISTRIBUTED..=last).map(unit)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The MXM planes: which weights they hold, and installing the next ones behind the running pass.
 
 use tspc_machine::Machine;
-use tspc_program::{Hemisphere, MxmQueue, SLICES, Unit};
+use tspc_program::{Hemisphere, MxmQueue, Unit};
 
 use super::SOONER;
 use super::books::Books;
-use super::plan::{Claim, Flow, Late, Plan, Role, Stretch, queue};
+use super::plan::{Claim, Flow, Late, Plan, Role, Stretch, farthest, queue};
 use crate::Refusal;
-use crate::problem::{BufferId, Install, Pass};
+use crate::problem::{BufferId, Install, Pass, Read, Segment};
 use crate::run::RunId;
 use crate::space::Span;
 
@@ -159,7 +159,7 @@ impl Planes {
         let plan = install_plan(install, hemi, plane, books, false);
         let found = books.fit(&plan, least, None)?;
         let Ok(Some((fit, slices))) = found else {
-            unreachable!("sixteen streams are free at the end of all bookings")
+            unreachable!("sixteen streams and a map's are free at the end of all bookings")
         };
         books.give(&slices, fit.anchor);
         let plan = install_plan(install, hemi, plane, books, true);
@@ -177,9 +177,10 @@ impl Planes {
             hemi,
             plane,
             fit.anchor,
-            fit.streams[0],
+            &fit.streams,
             iw,
             &books.geometry,
+            &books.delays,
         );
         for segment in &install.segments {
             let count = u32::from(segment.count);
@@ -212,11 +213,18 @@ impl Plane {
     }
 }
 
-/// Reads and streams of an install, anchored at its first `lw`; one row per group.
-fn install_plan(install: &Install, hemi: Hemisphere, plane: u8, books: &Books, settled: bool) -> Plan {
+/// Reads and streams of an install, anchored at its first `lw`; one row per group. What it is the first to read has no
+/// slice yet unless it is settled: its stream reaches as far as any slice could want.
+fn install_plan(
+    install: &Install,
+    hemi: Hemisphere,
+    plane: u8,
+    books: &Books,
+    settled: bool,
+) -> Plan {
     let geometry = &books.geometry;
     let rows = u32::from(install.groups);
-    let port = geometry.mxm_port();
+    let (port, edge) = (geometry.mxm_port(), geometry.edge());
     let dir = hemi.outward();
     let time = Span {
         start: 0,
@@ -224,60 +232,86 @@ fn install_plan(install: &Install, hemi: Hemisphere, plane: u8, books: &Books, s
     };
     let weights = queue(Unit::Mxm(hemi, plane, MxmQueue::Weight));
     let mut queues = vec![Claim::whole(weights, time)];
+    let windowed = install.windowed();
+    let taken = taken(install, books);
+    let to = if windowed { edge } else { port };
     let mut late = Vec::new();
-    let mut from = vec![port; STREAMS];
+    let mut read = |read: Read, segment: &Segment| {
+        let access = Late {
+            read,
+            dir,
+            diagonal: taken + i64::from(segment.group),
+            cycles: i64::from(segment.count),
+            write: false,
+            step: 1,
+        };
+        let place = books.placed.of(read.buffer);
+        let slice = match books.movable(read.buffer) && !settled {
+            true => {
+                late.push(access);
+                farthest(dir, place.hemi)
+            }
+            false => {
+                queues.extend(access.claims(geometry, place));
+                place.slice
+            }
+        };
+        geometry.read(dir, place.hemi, slice)
+    };
+    let mut from = vec![to; STREAMS];
+    let mut maps = Vec::new();
     for segment in &install.segments {
-        for (&read, from) in segment.streams.iter().zip(&mut from) {
-            let place = books.placed.of(read.buffer);
-            let access = Late {
-                read,
-                dir,
-                diagonal: i64::from(segment.group) - port,
-                cycles: i64::from(segment.count),
-                write: false,
-                step: 1,
-            };
-            let slice = match books.movable(read.buffer) && !settled {
-                true => {
-                    late.push(access);
-                    // From as far as any slice could be.
-                    if dir == place.hemi.outward() { 0 } else { SLICES - 1 }
-                }
-                false => {
-                    queues.extend(access.claims(geometry, place));
-                    place.slice
-                }
-            };
-            *from = (*from).min(geometry.read(dir, place.hemi, slice));
+        for (&r, from) in segment.streams.iter().zip(&mut from) {
+            *from = (*from).min(read(r, segment));
         }
+        maps.extend(segment.window.map(|map| Stretch {
+            diagonal: taken + i64::from(segment.group),
+            rows: u32::from(segment.count),
+            from: read(map, segment),
+            to: edge,
+        }));
     }
-    let bytes = from
-        .into_iter()
-        .map(|from| {
-            vec![Stretch {
-                diagonal: -port,
-                rows,
-                from,
-                to: port,
-            }]
-        })
-        .collect();
-    let flow = Flow {
+    let stretch = |diagonal, from, to| Stretch {
+        diagonal,
+        rows,
+        from,
+        to,
+    };
+    let at_port = stretch(-port, port, port);
+    let bytes = from.into_iter().map(|from| {
+        let mut byte = vec![stretch(taken, from, to)];
+        byte.extend(windowed.then_some(at_port));
+        byte
+    });
+    let flow = |candidates: Vec<u8>, bytes| Flow {
         dir,
-        // Rows take the lowest free streams.
-        candidates: vec![16, 0],
+        candidates,
         bytes,
         reads: Vec::new(),
         distribute: None,
     };
+    // Rows take the lowest free streams.
+    let mut flows = vec![(Role::Act(0), flow(vec![16, 0], bytes.collect()))];
+    if windowed {
+        flows[0].1.distribute = Some((hemi, -books.delays.distribute_to_port));
+        flows.push((Role::Window(0), flow((0..32).collect(), vec![maps])));
+    }
     Plan {
         queues,
         wires: Vec::new(),
-        flows: vec![(Role::Act(0), flow)],
+        flows,
         late,
         rows,
         acts: vec![0],
         vxm_base: 0,
+    }
+}
+
+/// The diagonal on which the words of group 0 travel, for the `lw` in cycle 0.
+fn taken(install: &Install, books: &Books) -> i64 {
+    match install.windowed() {
+        true => books.delays.distributed(&books.geometry),
+        false => -books.geometry.mxm_port(),
     }
 }
 
@@ -288,15 +322,18 @@ fn install_ready(
     books: &Books,
     counts: impl Fn(BufferId) -> bool,
 ) -> i64 {
-    let dir = hemi.outward();
+    let (dir, taken) = (hemi.outward(), taken(install, books));
     let reads = install
         .segments
         .iter()
         .flat_map(|s| s.streams.iter().map(move |r| (s, r)));
-    let ready = reads.filter(|(_, read)| counts(read.buffer)).map(|(segment, read)| {
+    let counted = reads.filter(|(_, read)| counts(read.buffer));
+    let ready = counted.map(|(segment, read)| {
         let place = books.placed.of(read.buffer);
-        let diagonal = i64::from(segment.group) - books.geometry.mxm_port();
-        let dispatch = books.geometry.read_dispatch(dir, place.hemi, place.slice, diagonal);
+        let diagonal = taken + i64::from(segment.group);
+        let dispatch = books
+            .geometry
+            .read_dispatch(dir, place.hemi, place.slice, diagonal);
         books.runs.readable(read, u32::from(segment.count)) - dispatch
     });
     ready.max().unwrap_or(0).max(0)

@@ -1,11 +1,13 @@
 //! Turns fitted plans into timed runs, with the producer of every operand.
 
 use tspc_machine::Machine;
-use tspc_program::{AluInstr, Direction, Hemisphere, MxmQueue, Operand, QueueId, Stream, Unit};
+use tspc_program::{
+    AluInstr, Direction, ElemType, Hemisphere, MxmQueue, Operand, QueueId, Stream, Unit,
+};
 
 use super::calendars::Fit;
+use super::plan::{DISTRIBUTED, Delays, Plan, Role, distributors, queue, written};
 use super::planes::Seat;
-use super::plan::{Delays, Plan, Role, distributor, queue, written};
 use crate::geometry::Geometry;
 use crate::mesh::{self, Template};
 use crate::place::{Place, Placed};
@@ -31,6 +33,11 @@ impl<'a> Runs<'a> {
             write_to_read: i64::from(machine.mem_write_to_read),
             read_latency: i64::from(machine.mem_read_latency),
         }
+    }
+
+    /// What is scheduled.
+    pub fn placed(&self) -> &'a Placed {
+        self.placed
     }
 
     /// A buffer's place.
@@ -100,23 +107,50 @@ impl<'a> Runs<'a> {
         hemi: Hemisphere,
         plane: u8,
         first_lw: i64,
-        b: u8,
+        streams: &[u8],
         iw: i64,
         g: &Geometry,
+        delays: &Delays,
     ) -> RunId {
+        let b = streams[0];
         let weight = queue(Unit::Mxm(hemi, plane, MxmQueue::Weight));
         let mut loads = Vec::new();
         for segment in &install.segments {
             let cycle = first_lw + i64::from(segment.group);
             let count = u32::from(segment.count);
-            let takes = segment.streams.iter().enumerate().map(|(i, read)| {
-                let stream = Stream {
-                    dir: hemi.outward(),
-                    id: b + i as u8,
-                };
-                vec![self.read(chain, read, stream, cycle - g.mxm_port(), count, g)]
-            });
-            let takes = takes.collect();
+            let taken = match segment.window {
+                None => -g.mxm_port(),
+                Some(_) => delays.distributed(g),
+            };
+            let mut reads = |read: &Read, id: u8| {
+                let dir = hemi.outward();
+                self.read(chain, read, Stream { dir, id }, cycle + taken, count, g)
+            };
+            let streams_taken = segment.streams.iter().zip(b..);
+            let mut takes: Vec<Makers> = streams_taken.map(|(r, id)| vec![reads(r, id)]).collect();
+            if let Some(window) = &segment.window {
+                let map = streams[1];
+                let by = reads(window, map);
+                let width = takes.len();
+                let units = distributors(hemi, b, width).zip((b..).step_by(DISTRIBUTED.into()));
+                for ((queue, stream), bytes) in units.zip(takes.chunks_mut(DISTRIBUTED.into())) {
+                    let distribute = self.push(Run {
+                        queue,
+                        cycle: cycle - delays.distribute_to_port,
+                        count,
+                        interval: 1,
+                        action: Action::Distribute {
+                            stream,
+                            ty: ElemType::I8,
+                            map,
+                            dst: stream,
+                        },
+                        takes: bytes.iter().cloned().chain([vec![by]]).collect(),
+                        chain: chain as u32,
+                    });
+                    bytes.fill(vec![distribute]);
+                }
+            }
             let action = Action::Lw {
                 group: segment.group,
                 b,
@@ -188,8 +222,11 @@ impl<'a> Runs<'a> {
             let (_, _, stream, mut act) = find(Role::Act(i)).expect("a pass has activations").clone();
             if let Some((_, _, map, by)) = find(Role::Window(i)) {
                 let takes = act.iter().chain(by).cloned().collect();
+                let mut units = distributors(at.hemi, stream, act.len());
                 let distribute = self.push(Run {
-                    queue: distributor(at.hemi, stream),
+                    queue: units
+                        .next()
+                        .expect("an element lies within one distributor's streams"),
                     cycle: start - delays.distribute_to_port,
                     count: rows,
                     interval: 1,
@@ -197,7 +234,7 @@ impl<'a> Runs<'a> {
                         stream,
                         ty: pass.act.ty,
                         map: *map,
-                        dst: stream / 8 * 8,
+                        dst: stream / DISTRIBUTED * DISTRIBUTED,
                     },
                     takes,
                     chain: c as u32,

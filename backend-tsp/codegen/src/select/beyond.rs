@@ -50,6 +50,8 @@ impl Beyond {
                         },
                     );
                 }
+                // What it zeroes is zero beyond the lanes, too.
+                Opcode::StreamWindow => beyond.set(data.results[0], Some(0)),
                 Opcode::StreamPass => {
                     // Zero weights leave the partial sum; 0 + -0 is 0.
                     let partial = data.operands.get(2).map_or(Some(0), |&p| beyond.of(p));

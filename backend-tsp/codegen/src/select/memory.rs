@@ -9,7 +9,7 @@ use tspc_ir as ir;
 use tspc_ir::Opcode;
 use tspc_program::ElemType;
 
-use super::views::{LANES, View, refuse};
+use super::views::{LANES, View, Window, refuse};
 use super::{elem_type, lanes};
 use crate::Refusal;
 use crate::problem::{Buffer, BufferId, Origin, Piece, Port, Read, Segment, Source, Write};
@@ -316,6 +316,7 @@ impl<'a> Memory<'a> {
                 group,
                 count: full as u8,
                 streams: stripes.iter().map(read).collect(),
+                window: None,
             });
         }
         if rest > 0 {
@@ -331,6 +332,7 @@ impl<'a> Memory<'a> {
                 group: group + full as u8,
                 count: 1,
                 streams: streams.collect(),
+                window: None,
             });
         }
         Ok(segments)
@@ -343,6 +345,7 @@ impl<'a> Memory<'a> {
             group: after.group + after.count,
             count,
             streams: (0..STREAMS).map(|s| self.zero(owner, s)).collect(),
+            window: None,
         }
     }
 
@@ -364,19 +367,32 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// A distributor map that lets `count` lanes from `start` on pass, for the chain under construction alone.
-    pub fn lane_window(&mut self, start: usize, count: usize) -> Vec<Piece> {
+    /// A distributor map for a segment of an install.
+    pub fn install_window(&mut self, window: Window) -> Read {
+        Read {
+            buffer: self.window_map(window),
+            start: 0,
+            step: 0,
+        }
+    }
+
+    /// A distributor map that lets these lanes pass, for the chain under construction alone.
+    pub fn lane_window(&mut self, window: Window) -> Vec<Piece> {
+        vec![Piece::whole(Read {
+            buffer: self.window_map(window),
+            start: 0,
+            step: 0,
+        })]
+    }
+
+    /// A map that lets `count` lanes from `start` on pass.
+    fn window_map(&mut self, (start, count): Window) -> BufferId {
         // Source lane in the same superlane; 16 gives zero.
         let lane = |l: usize| match (start..start + count).contains(&l) {
             true => (l % 16) as u8,
             false => 16,
         };
-        let buffer = self.buffer(1, Origin::Constant((0..LANES).map(lane).collect()));
-        vec![Piece::whole(Read {
-            buffer,
-            start: 0,
-            step: 0,
-        })]
+        self.buffer(1, Origin::Constant((0..LANES).map(lane).collect()))
     }
 
     /// Buffers for a row run between two chains that no value names.

@@ -27,7 +27,7 @@ use beyond::{Beyond, Product};
 use groups::{Groups, Member};
 use memory::Memory;
 pub use views::{LANES, refuse};
-use views::{View, lane_parts, resolve, row_parts, whole};
+use views::{View, Window, installed_parts, lane_parts, resolve, whole};
 
 /// The chip's name of an element type.
 pub fn elem_type(elem: ir::Elem) -> ElemType {
@@ -123,7 +123,7 @@ impl Selector<'_> {
             .module
             .def_op(weights)
             .expect("weights come from an op");
-        let parts = row_parts(self.module, self.module[install].operands[0])?;
+        let parts = installed_parts(self.module, self.module[install].operands[0])?;
         let mut partial = match data.operands.get(2) {
             _ if member.relayed => Some(Partial::Relay),
             Some(&v) => {
@@ -139,7 +139,7 @@ impl Selector<'_> {
             let weights = self.module[install].operands[0];
             let install = self.install(op, weights, &parts, *half)?;
             let act = self.memory.rows(op, &act)?;
-            let window = window.map(|(start, count)| self.memory.lane_window(start, count));
+            let window = window.map(|window| self.memory.lane_window(window));
             let pass = Pass {
                 install,
                 act,
@@ -169,12 +169,7 @@ impl Selector<'_> {
     }
 
     /// The lanes that count, where others would add something.
-    fn window(
-        &self,
-        op: ir::Op,
-        x: ir::Value,
-        install: ir::Op,
-    ) -> Result<Option<(usize, usize)>, Refusal> {
+    fn window(&self, op: ir::Op, x: ir::Value, install: ir::Op) -> Result<Option<Window>, Refusal> {
         let attrs = &self.module[op].attrs;
         let lanes = self.module.ty(x).last();
         let source = self.module[install].operands[0];
@@ -205,7 +200,7 @@ impl Selector<'_> {
         &mut self,
         op: ir::Op,
         weights: ir::Value,
-        parts: &[View],
+        parts: &[(View, Option<Window>)],
         half: Option<u8>,
     ) -> Result<Install, Refusal> {
         let (all, least) = match half {
@@ -219,7 +214,7 @@ impl Selector<'_> {
             ),
         };
         let per = LANES / all as usize;
-        let columns: usize = parts.iter().map(|p| p.count).sum();
+        let columns: usize = parts.iter().map(|(p, _)| p.count).sum();
         if columns > LANES {
             return Err(refuse(
                 self.module,
@@ -230,7 +225,8 @@ impl Selector<'_> {
         let groups = (columns.div_ceil(per)).max(least as usize) as u8;
         let mut segments: Vec<Segment> = Vec::new();
         let mut group = 0u8;
-        for (i, part) in parts.iter().enumerate() {
+        let windowed = parts.iter().any(|(_, window)| window.is_some());
+        for (i, (part, window)) in parts.iter().enumerate() {
             if i + 1 < parts.len() && part.count % per != 0 {
                 let message = format!(
                     "{} columns before others, expected a multiple of {per}",
@@ -238,13 +234,16 @@ impl Selector<'_> {
                 );
                 return Err(refuse(self.module, op, message));
             }
-            for segment in self.memory.columns(op, part, group, per)? {
+            let window = window.unwrap_or((0, part.lanes));
+            for mut segment in self.memory.columns(op, part, group, per)? {
                 group = segment.group + segment.count;
+                segment.window = windowed.then(|| self.memory.install_window(window));
                 segments.push(segment);
             }
         }
         if let Some(last) = segments.last().filter(|_| group < groups) {
-            let zeros = self.memory.zero_columns(last, groups - group);
+            let mut zeros = self.memory.zero_columns(last, groups - group);
+            zeros.window = windowed.then(|| self.memory.install_window((0, LANES)));
             segments.push(zeros);
         }
         Ok(Install {

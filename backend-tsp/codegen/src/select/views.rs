@@ -107,6 +107,7 @@ pub fn resolve(module: &ir::Module, value: ir::Value) -> Result<View, Refusal> {
         | Opcode::StreamGather
         | Opcode::StreamPass
         | Opcode::StreamPipeline => Ok(all()),
+        Opcode::StreamWindow => Err(refuse(module, op, "can only be installed")),
         Opcode::StreamConcat => Err(refuse(
             module,
             op,
@@ -148,17 +149,37 @@ impl View {
     }
 }
 
-/// The parts of a value along its rows: those of a `stream.concat {axis = rows}`, or itself.
-pub fn row_parts(module: &ir::Module, value: ir::Value) -> Result<Vec<View>, Refusal> {
-    parts(module, value, "rows")
+/// First lane and number of lanes that count.
+pub type Window = (usize, usize);
+
+/// The parts of what is installed: those of a `stream.concat {axis = rows}`, or itself; with their windows.
+pub fn installed_parts(
+    module: &ir::Module,
+    value: ir::Value,
+) -> Result<Vec<(View, Option<Window>)>, Refusal> {
+    let part = |v: ir::Value| {
+        let op = module.def_op(v);
+        let Some(op) = op.filter(|&op| module[op].opcode == Opcode::StreamWindow) else {
+            return Ok((whole(module, v)?, None));
+        };
+        let data = &module[op];
+        let number = |name: &str| data.attrs.size(name).map_err(|e| refuse(module, op, e));
+        let window = (number("start")?, number("count")?);
+        Ok((whole(module, data.operands[0])?, Some(window)))
+    };
+    parts(module, value, "rows")?
+        .into_iter()
+        .map(part)
+        .collect()
 }
 
 /// The parts of a value along its lanes.
 pub fn lane_parts(module: &ir::Module, value: ir::Value) -> Result<Vec<View>, Refusal> {
-    parts(module, value, "lanes")
+    let parts = parts(module, value, "lanes")?.into_iter();
+    parts.map(|v| whole(module, v)).collect()
 }
 
-fn parts(module: &ir::Module, value: ir::Value, axis: &str) -> Result<Vec<View>, Refusal> {
+fn parts(module: &ir::Module, value: ir::Value, axis: &str) -> Result<Vec<ir::Value>, Refusal> {
     match module.def_op(value) {
         Some(op) if module[op].opcode == Opcode::StreamConcat => {
             if module[op]
@@ -173,12 +194,8 @@ fn parts(module: &ir::Module, value: ir::Value, axis: &str) -> Result<Vec<View>,
                     format!("expected a concatenation of {axis} here"),
                 ));
             }
-            module[op]
-                .operands
-                .iter()
-                .map(|&v| whole(module, v))
-                .collect()
+            Ok(module[op].operands.clone())
         }
-        _ => Ok(vec![whole(module, value)?]),
+        _ => Ok(vec![value]),
     }
 }
