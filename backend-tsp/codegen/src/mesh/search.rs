@@ -258,16 +258,19 @@ impl Search<'_> {
             return Some(state.clone());
         };
         let out = chain.outputs.iter().find(|o| o.node == n);
-        for candidate in self.candidates(state, node, out) {
-            if self.steps >= self.limit {
-                return None;
-            }
-            self.steps += 1;
-            let mut next = candidate;
-            let made = next.values.len() - 1;
-            next.of_node.push(vec![made]);
-            if let Some(done) = self.place(&next, n + 1, copies) {
-                return Some(done);
+        // ALU by ALU: most tries end before the last one.
+        for alu in 0..self.alus.len() {
+            for candidate in self.candidates(state, self.alus[alu], node, out) {
+                if self.steps >= self.limit {
+                    return None;
+                }
+                self.steps += 1;
+                let mut next = candidate;
+                let made = next.values.len() - 1;
+                next.of_node.push(vec![made]);
+                if let Some(done) = self.place(&next, n + 1, copies) {
+                    return Some(done);
+                }
             }
         }
         if copies == 0 {
@@ -286,99 +289,98 @@ impl Search<'_> {
                 imm: 0,
                 ty,
             };
-            for candidate in self.candidates(state, &copy, None) {
-                if self.steps >= self.limit {
-                    return None;
-                }
-                self.steps += 1;
-                let mut next = candidate;
-                let made = next.values.len() - 1;
-                match arg {
-                    Arg::Input(i) => next.of_input[i].push(made),
-                    Arg::Node(m) => next.of_node[m].push(made),
-                    Arg::Imm => {}
-                }
-                if let Some(done) = self.place(&next, n, copies - 1) {
-                    return Some(done);
+            for alu in 0..self.alus.len() {
+                for candidate in self.candidates(state, self.alus[alu], &copy, None) {
+                    if self.steps >= self.limit {
+                        return None;
+                    }
+                    self.steps += 1;
+                    let mut next = candidate;
+                    let made = next.values.len() - 1;
+                    match arg {
+                        Arg::Input(i) => next.of_input[i].push(made),
+                        Arg::Node(m) => next.of_node[m].push(made),
+                        Arg::Imm => {}
+                    }
+                    if let Some(done) = self.place(&next, n, copies - 1) {
+                        return Some(done);
+                    }
                 }
             }
         }
         None
     }
 
-    /// All ways to place one operation next; the value that it makes is the last one of the state.
-    fn candidates(&self, state: &State, node: &Node, out: Option<&Output>) -> Vec<State> {
-        let mut found = Vec::new();
-        for &alu in &self.alus {
-            let (row, column) = (alu / 4, alu % 4);
-            if state.alus >> alu & 1 == 1 || (transcendental(node.op) && self.large >> alu & 1 == 0)
-            {
-                continue;
-            }
-            let mut base = state.clone();
-            base.alus |= 1 << alu;
-            let time = base.new_time();
-            let mut partial = vec![(base, Vec::new())];
-            for &arg in &node.args {
-                let choices: Vec<usize> = match arg {
-                    Arg::Imm => {
-                        partial.iter_mut().for_each(|(_, args)| args.push(None));
-                        continue;
-                    }
-                    Arg::Input(i) => state.of_input[i].clone(),
-                    Arg::Node(m) => state.of_node[m].clone(),
-                };
-                let mut more = Vec::new();
-                for (s, args) in &partial {
-                    // The latest copy first: it is nearest.
-                    for &value in choices.iter().rev() {
-                        for taken in self.take(s, value, row, column, time) {
-                            let mut args: Vec<Option<usize>> = args.clone();
-                            args.push(Some(value));
-                            more.push((taken, args));
-                        }
-                    }
-                }
-                partial = more;
-            }
-            for (mut s, args) in partial {
-                if self.opposed(&s, &args) {
+    /// All ways to place one operation next, on this ALU; the value that it makes is the last one of the state.
+    fn candidates(&self, state: &State, alu: u8, node: &Node, out: Option<&Output>) -> Vec<State> {
+        let (row, column) = (alu / 4, alu % 4);
+        if state.alus >> alu & 1 == 1 || (transcendental(node.op) && self.large >> alu & 1 == 0) {
+            return Vec::new();
+        }
+        let mut base = state.clone();
+        base.alus |= 1 << alu;
+        let time = base.new_time();
+        let mut partial = vec![(base, Vec::new())];
+        for &arg in &node.args {
+            let choices: &[usize] = match arg {
+                Arg::Imm => {
+                    partial.iter_mut().for_each(|(_, args)| args.push(None));
                     continue;
                 }
-                let outs = match out {
-                    None => vec![None],
-                    Some(o) => self
-                        .out_streams(&s, row, o.dir, node.ty)
-                        .map(Some)
-                        .collect(),
-                };
-                s.values.push(Value {
-                    source: Source::Op(s.ops.len()),
-                    ty: node.ty,
-                    from: Some((row, column)),
-                    time,
-                    latency: self.latency(node.op),
-                    wire: None,
-                    dir: None,
-                });
-                for stream in outs {
-                    let mut s = s.clone();
-                    if let Some(stream) = stream {
-                        let mask = (((1u64 << node.ty.bytes()) - 1) as u32) << stream.id;
-                        s.outs[stream.dir.index()] |= mask;
+                Arg::Input(i) => &state.of_input[i],
+                Arg::Node(m) => &state.of_node[m],
+            };
+            let mut more = Vec::new();
+            for (s, args) in &partial {
+                // The latest copy first: it is nearest.
+                for &value in choices.iter().rev() {
+                    for taken in self.take(s, value, row, column, time) {
+                        let mut args: Vec<Option<usize>> = args.clone();
+                        args.push(Some(value));
+                        more.push((taken, args));
                     }
-                    let args = args.clone();
-                    s.ops.push(Op {
-                        op: node.op,
-                        imm: node.imm,
-                        ty: node.ty,
-                        alu,
-                        time,
-                        args,
-                        out: stream,
-                    });
-                    found.push(s);
                 }
+            }
+            partial = more;
+        }
+        let mut found = Vec::new();
+        for (mut s, args) in partial {
+            if self.opposed(&s, &args) {
+                continue;
+            }
+            let outs = match out {
+                None => vec![None],
+                Some(o) => self
+                    .out_streams(&s, row, o.dir, node.ty)
+                    .map(Some)
+                    .collect(),
+            };
+            s.values.push(Value {
+                source: Source::Op(s.ops.len()),
+                ty: node.ty,
+                from: Some((row, column)),
+                time,
+                latency: self.latency(node.op),
+                wire: None,
+                dir: None,
+            });
+            for stream in outs {
+                let mut s = s.clone();
+                if let Some(stream) = stream {
+                    let mask = (((1u64 << node.ty.bytes()) - 1) as u32) << stream.id;
+                    s.outs[stream.dir.index()] |= mask;
+                }
+                let args = args.clone();
+                s.ops.push(Op {
+                    op: node.op,
+                    imm: node.imm,
+                    ty: node.ty,
+                    alu,
+                    time,
+                    args,
+                    out: stream,
+                });
+                found.push(s);
             }
         }
         found
