@@ -60,6 +60,8 @@ pub fn with_output_nodes(chain: &Chain) -> Chain {
 /// A value on the mesh: an input, or the result of a placed operation.
 #[derive(Clone, Copy, Debug)]
 struct Value {
+    /// What it holds: an input or a node's result, itself or a copy.
+    of: Arg,
     source: Source,
     ty: ElemType,
     /// Row and column of the ALU that makes it; `None` for an input.
@@ -80,13 +82,14 @@ struct Time {
     at: i32,
 }
 
+/// Per operand: value, or `None` for the immediate.
+type Args = [Option<Option<usize>>; 2];
+
+/// Flat, since every step of the search copies it.
 #[derive(Clone, Debug)]
 struct State {
     values: Vec<Value>,
     times: Vec<Time>,
-    /// Values that hold a node's result: the result, then its copies.
-    of_node: Vec<Vec<usize>>,
-    of_input: Vec<Vec<usize>>,
     ops: Vec<Op>,
     alus: u32,
     /// Per direction and column in its order: the byte streams that are taken.
@@ -94,15 +97,14 @@ struct State {
     outs: [u32; 2],
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Op {
     op: AluOp,
     imm: u32,
     ty: ElemType,
     alu: u8,
     time: usize,
-    /// Per operand: value, or `None` for the immediate.
-    args: Vec<Option<usize>>,
+    args: Args,
     out: Option<Stream>,
 }
 
@@ -176,8 +178,6 @@ impl State {
         let mut state = State {
             values: Vec::new(),
             times: Vec::new(),
-            of_node: Vec::new(),
-            of_input: Vec::new(),
             ops: Vec::new(),
             alus: 0,
             wires: [[0; 4]; 2],
@@ -185,8 +185,8 @@ impl State {
         };
         for (i, input) in chain.inputs.iter().enumerate() {
             let time = state.new_time();
-            state.of_input.push(vec![state.values.len()]);
             state.values.push(Value {
+                of: Arg::Input(i),
                 source: Source::Input(i),
                 ty: input.ty,
                 from: None,
@@ -203,6 +203,11 @@ impl State {
         let group = self.times.len();
         self.times.push(Time { group, at: 0 });
         group
+    }
+
+    /// Values that hold this, the oldest first.
+    fn holders(&self, of: Arg) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.values.len()).filter(move |&v| self.values[v].of == of)
     }
 
     /// Demands times[a] + after = times[b]; false if that is impossible.
@@ -260,14 +265,11 @@ impl Search<'_> {
         let out = chain.outputs.iter().find(|o| o.node == n);
         // ALU by ALU: most tries end before the last one.
         for alu in 0..self.alus.len() {
-            for candidate in self.candidates(state, self.alus[alu], node, out) {
+            for next in self.candidates(state, self.alus[alu], Arg::Node(n), node, out) {
                 if self.steps >= self.limit {
                     return None;
                 }
                 self.steps += 1;
-                let mut next = candidate;
-                let made = next.values.len() - 1;
-                next.of_node.push(vec![made]);
                 if let Some(done) = self.place(&next, n + 1, copies) {
                     return Some(done);
                 }
@@ -290,18 +292,11 @@ impl Search<'_> {
                 ty,
             };
             for alu in 0..self.alus.len() {
-                for candidate in self.candidates(state, self.alus[alu], &copy, None) {
+                for next in self.candidates(state, self.alus[alu], arg, &copy, None) {
                     if self.steps >= self.limit {
                         return None;
                     }
                     self.steps += 1;
-                    let mut next = candidate;
-                    let made = next.values.len() - 1;
-                    match arg {
-                        Arg::Input(i) => next.of_input[i].push(made),
-                        Arg::Node(m) => next.of_node[m].push(made),
-                        Arg::Imm => {}
-                    }
                     if let Some(done) = self.place(&next, n, copies - 1) {
                         return Some(done);
                     }
@@ -311,8 +306,15 @@ impl Search<'_> {
         None
     }
 
-    /// All ways to place one operation next, on this ALU; the value that it makes is the last one of the state.
-    fn candidates(&self, state: &State, alu: u8, node: &Node, out: Option<&Output>) -> Vec<State> {
+    /// All ways to place one operation next, on this ALU; what it makes holds `of` and is the state's last value.
+    fn candidates(
+        &self,
+        state: &State,
+        alu: u8,
+        of: Arg,
+        node: &Node,
+        out: Option<&Output>,
+    ) -> Vec<State> {
         let (row, column) = (alu / 4, alu % 4);
         if state.alus >> alu & 1 == 1 || (transcendental(node.op) && self.large >> alu & 1 == 0) {
             return Vec::new();
@@ -320,25 +322,21 @@ impl Search<'_> {
         let mut base = state.clone();
         base.alus |= 1 << alu;
         let time = base.new_time();
-        let mut partial = vec![(base, Vec::new())];
-        for &arg in &node.args {
-            let choices: &[usize] = match arg {
-                Arg::Imm => {
-                    partial.iter_mut().for_each(|(_, args)| args.push(None));
-                    continue;
-                }
-                Arg::Input(i) => &state.of_input[i],
-                Arg::Node(m) => &state.of_node[m],
-            };
+        let mut partial: Vec<(State, Args)> = vec![(base, [None, None])];
+        for (i, &arg) in node.args.iter().enumerate() {
+            if arg == Arg::Imm {
+                partial
+                    .iter_mut()
+                    .for_each(|(_, args)| args[i] = Some(None));
+                continue;
+            }
             let mut more = Vec::new();
-            for (s, args) in &partial {
+            for (s, mut args) in partial {
                 // The latest copy first: it is nearest.
-                for &value in choices.iter().rev() {
-                    for taken in self.take(s, value, row, column, time) {
-                        let mut args: Vec<Option<usize>> = args.clone();
-                        args.push(Some(value));
-                        more.push((taken, args));
-                    }
+                for value in state.holders(arg).rev() {
+                    args[i] = Some(Some(value));
+                    let taken = self.take(&s, value, row, column, time);
+                    more.extend(taken.into_iter().map(|s| (s, args)));
                 }
             }
             partial = more;
@@ -348,14 +346,8 @@ impl Search<'_> {
             if self.opposed(&s, &args) {
                 continue;
             }
-            let outs = match out {
-                None => vec![None],
-                Some(o) => self
-                    .out_streams(&s, row, o.dir, node.ty)
-                    .map(Some)
-                    .collect(),
-            };
             s.values.push(Value {
+                of,
                 source: Source::Op(s.ops.len()),
                 ty: node.ty,
                 from: Some((row, column)),
@@ -364,22 +356,26 @@ impl Search<'_> {
                 wire: None,
                 dir: None,
             });
-            for stream in outs {
+            s.ops.push(Op {
+                op: node.op,
+                imm: node.imm,
+                ty: node.ty,
+                alu,
+                time,
+                args,
+                out: None,
+            });
+            let Some(out) = out else {
+                found.push(s);
+                continue;
+            };
+            for stream in self.out_streams(&s, row, out.dir, node.ty) {
                 let mut s = s.clone();
-                if let Some(stream) = stream {
-                    let mask = (((1u64 << node.ty.bytes()) - 1) as u32) << stream.id;
-                    s.outs[stream.dir.index()] |= mask;
+                let mask = (((1u64 << node.ty.bytes()) - 1) as u32) << stream.id;
+                s.outs[stream.dir.index()] |= mask;
+                if let Some(op) = s.ops.last_mut() {
+                    op.out = Some(stream);
                 }
-                let args = args.clone();
-                s.ops.push(Op {
-                    op: node.op,
-                    imm: node.imm,
-                    ty: node.ty,
-                    alu,
-                    time,
-                    args,
-                    out: stream,
-                });
                 found.push(s);
             }
         }
@@ -458,13 +454,10 @@ impl Search<'_> {
     }
 
     /// Two operands on one wire number in opposite directions.
-    fn opposed(&self, state: &State, args: &[Option<usize>]) -> bool {
-        let wires: Vec<Stream> = args
-            .iter()
-            .flatten()
-            .filter_map(|v| Some(state.values[*v].wire?.0))
-            .collect();
-        matches!(wires[..], [a, b] if a.dir != b.dir && a.id / 4 == b.id / 4)
+    fn opposed(&self, state: &State, args: &Args) -> bool {
+        let wire = |arg: Option<Option<usize>>| Some(state.values[arg.flatten()?].wire?.0);
+        let [a, b] = args.map(wire);
+        matches!((a, b), (Some(a), Some(b)) if a.dir != b.dir && a.id / 4 == b.id / 4)
     }
 
     fn out_streams(
@@ -524,10 +517,10 @@ impl State {
                 });
             }
         }
-        let operand = |value: &Option<usize>| match value {
+        let operand = |value: Option<usize>| match value {
             None => Operand::Imm,
             Some(v) => {
-                let v = &self.values[*v];
+                let v = &self.values[v];
                 let (stream, _) = v.wire.expect("a value that is taken has a wire");
                 Operand::Value {
                     stream,
@@ -558,8 +551,8 @@ impl State {
                 op: op.op,
                 alu: op.alu,
                 time: at(op.time),
-                a: operand(&op.args[0]),
-                b: op.args.get(1).map(operand),
+                a: operand(op.args[0].flatten()),
+                b: op.args[1].map(operand),
                 imm: op.imm,
                 result,
                 ty: op.ty,
@@ -567,11 +560,12 @@ impl State {
             }
         });
         let ops: Vec<PlacedOp> = ops.collect();
-        let inputs = self.of_input.iter().enumerate().map(|(i, values)| {
-            let v = &self.values[values[0]];
+        // Inputs are the first values.
+        let inputs = chain.inputs.iter().enumerate().map(|(i, input)| {
+            let v = &self.values[i];
             let stream = v.wire.map_or(
                 Stream {
-                    dir: chain.inputs[i].dir,
+                    dir: input.dir,
                     id: 0,
                 },
                 |w| w.0,
@@ -583,7 +577,9 @@ impl State {
         });
         let inputs = inputs.collect();
         let outputs = chain.outputs.iter().map(|o| {
-            let made = &self.values[self.of_node[o.node][0]];
+            // The result itself is older than its copies.
+            let made = self.holders(Arg::Node(o.node)).next();
+            let made = &self.values[made.expect("every node is placed")];
             let Source::Op(op) = made.source else {
                 unreachable!("nodes are made by operations")
             };
