@@ -115,7 +115,7 @@ enum Command {
     WhyNot(commands::why_not::WhyNot),
     /// Find the first rewrite of the e-graph that breaks something
     Bisect(commands::bisect::Bisect),
-    /// Measure the e-graph on a model: what each group of rules earns, what saturation takes
+    /// Measure: cycles by model, length, machine and layers; what the rules of the e-graph earn and take
     Bench(commands::bench::Bench),
     /// List the passes with their options
     Passes(commands::passes::Passes),

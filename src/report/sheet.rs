@@ -262,6 +262,11 @@ pub fn peak_rss_mib() -> Option<f64> {
     memory_mib("VmHWM:")
 }
 
+/// From now on the peak is that of what follows. Linux alone knows how; elsewhere nobody tells memory anyway.
+pub fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// A line of the system's account of this process's memory, where there is one.
 pub fn memory_mib(line: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

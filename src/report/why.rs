@@ -52,18 +52,7 @@ impl Why {
         let mut phases: Vec<(Key, Part)> = phases.into_iter().collect();
         phases.sort_by_key(|(_, part)| part.start);
         let layers = parts(waits, machine, |node| keys[node].0);
-        // What comes after the last output does not count.
-        let output = last_output(waits).map(|p| waits.cycle(p));
-        let whole = parts(waits, machine, |node| {
-            let counts = |end| waits.nodes[node].time.last() <= end;
-            output.is_none_or(counts).then_some(())
-        });
-        let mut whole = whole.into_values().next().unwrap_or_default();
-        if let (Some(cycles), Some(chain)) = (cycles, whole.bounds.get_mut("dependencies")) {
-            whole.cycles = cycles;
-            // The last write is followed by its delay and the stagger (machine.md, section 5).
-            *chain += u64::from(machine.mem_write_to_read + machine.stagger_cycles) - 1;
-        }
+        let whole = whole(waits, machine, cycles);
         Why {
             whole,
             layers,
@@ -126,6 +115,23 @@ impl Why {
         }
         out
     }
+}
+
+/// The whole program of a latency, if it has outputs.
+pub fn whole(waits: &Waits, machine: &Machine, cycles: Option<u64>) -> Part {
+    // What comes after the last output does not count.
+    let output = last_output(waits).map(|p| waits.cycle(p));
+    let whole = parts(waits, machine, |node| {
+        let counts = |end| waits.nodes[node].time.last() <= end;
+        output.is_none_or(counts).then_some(())
+    });
+    let mut whole = whole.into_values().next().unwrap_or_default();
+    if let (Some(cycles), Some(chain)) = (cycles, whole.bounds.get_mut("dependencies")) {
+        whole.cycles = cycles;
+        // The last write is followed by its delay and the stagger (machine.md, section 5).
+        *chain += u64::from(machine.mem_write_to_read + machine.stagger_cycles) - 1;
+    }
+    whole
 }
 
 fn line(out: &mut String, name: &str, part: &Part) {

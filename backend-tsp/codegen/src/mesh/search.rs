@@ -60,6 +60,8 @@ pub fn with_output_nodes(chain: &Chain) -> Chain {
 /// A value on the mesh: an input, or the result of a placed operation.
 #[derive(Clone, Copy, Debug)]
 struct Value {
+    /// What it holds: an input or a node's result, itself or a copy.
+    of: Arg,
     source: Source,
     ty: ElemType,
     /// Row and column of the ALU that makes it; `None` for an input.
@@ -80,13 +82,14 @@ struct Time {
     at: i32,
 }
 
+/// Per operand: value, or `None` for the immediate.
+type Args = [Option<Option<usize>>; 2];
+
+/// Flat, since every step of the search copies it.
 #[derive(Clone, Debug)]
 struct State {
     values: Vec<Value>,
     times: Vec<Time>,
-    /// Values that hold a node's result: the result, then its copies.
-    of_node: Vec<Vec<usize>>,
-    of_input: Vec<Vec<usize>>,
     ops: Vec<Op>,
     alus: u32,
     /// Per direction and column in its order: the byte streams that are taken.
@@ -94,15 +97,14 @@ struct State {
     outs: [u32; 2],
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Op {
     op: AluOp,
     imm: u32,
     ty: ElemType,
     alu: u8,
     time: usize,
-    /// Per operand: value, or `None` for the immediate.
-    args: Vec<Option<usize>>,
+    args: Args,
     out: Option<Stream>,
 }
 
@@ -176,8 +178,6 @@ impl State {
         let mut state = State {
             values: Vec::new(),
             times: Vec::new(),
-            of_node: Vec::new(),
-            of_input: Vec::new(),
             ops: Vec::new(),
             alus: 0,
             wires: [[0; 4]; 2],
@@ -185,8 +185,8 @@ impl State {
         };
         for (i, input) in chain.inputs.iter().enumerate() {
             let time = state.new_time();
-            state.of_input.push(vec![state.values.len()]);
             state.values.push(Value {
+                of: Arg::Input(i),
                 source: Source::Input(i),
                 ty: input.ty,
                 from: None,
@@ -203,6 +203,11 @@ impl State {
         let group = self.times.len();
         self.times.push(Time { group, at: 0 });
         group
+    }
+
+    /// Values that hold this, the oldest first.
+    fn holders(&self, of: Arg) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.values.len()).filter(move |&v| self.values[v].of == of)
     }
 
     /// Demands times[a] + after = times[b]; false if that is impossible.
@@ -258,16 +263,16 @@ impl Search<'_> {
             return Some(state.clone());
         };
         let out = chain.outputs.iter().find(|o| o.node == n);
-        for candidate in self.candidates(state, node, out) {
-            if self.steps >= self.limit {
-                return None;
-            }
-            self.steps += 1;
-            let mut next = candidate;
-            let made = next.values.len() - 1;
-            next.of_node.push(vec![made]);
-            if let Some(done) = self.place(&next, n + 1, copies) {
-                return Some(done);
+        // ALU by ALU: most tries end before the last one.
+        for alu in 0..self.alus.len() {
+            for next in self.candidates(state, self.alus[alu], Arg::Node(n), node, out) {
+                if self.steps >= self.limit {
+                    return None;
+                }
+                self.steps += 1;
+                if let Some(done) = self.place(&next, n + 1, copies) {
+                    return Some(done);
+                }
             }
         }
         if copies == 0 {
@@ -286,99 +291,92 @@ impl Search<'_> {
                 imm: 0,
                 ty,
             };
-            for candidate in self.candidates(state, &copy, None) {
-                if self.steps >= self.limit {
-                    return None;
-                }
-                self.steps += 1;
-                let mut next = candidate;
-                let made = next.values.len() - 1;
-                match arg {
-                    Arg::Input(i) => next.of_input[i].push(made),
-                    Arg::Node(m) => next.of_node[m].push(made),
-                    Arg::Imm => {}
-                }
-                if let Some(done) = self.place(&next, n, copies - 1) {
-                    return Some(done);
+            for alu in 0..self.alus.len() {
+                for next in self.candidates(state, self.alus[alu], arg, &copy, None) {
+                    if self.steps >= self.limit {
+                        return None;
+                    }
+                    self.steps += 1;
+                    if let Some(done) = self.place(&next, n, copies - 1) {
+                        return Some(done);
+                    }
                 }
             }
         }
         None
     }
 
-    /// All ways to place one operation next; the value that it makes is the last one of the state.
-    fn candidates(&self, state: &State, node: &Node, out: Option<&Output>) -> Vec<State> {
-        let mut found = Vec::new();
-        for &alu in &self.alus {
-            let (row, column) = (alu / 4, alu % 4);
-            if state.alus >> alu & 1 == 1 || (transcendental(node.op) && self.large >> alu & 1 == 0)
-            {
+    /// All ways to place one operation next, on this ALU; what it makes holds `of` and is the state's last value.
+    fn candidates(
+        &self,
+        state: &State,
+        alu: u8,
+        of: Arg,
+        node: &Node,
+        out: Option<&Output>,
+    ) -> Vec<State> {
+        let (row, column) = (alu / 4, alu % 4);
+        if state.alus >> alu & 1 == 1 || (transcendental(node.op) && self.large >> alu & 1 == 0) {
+            return Vec::new();
+        }
+        let mut base = state.clone();
+        base.alus |= 1 << alu;
+        let time = base.new_time();
+        let mut partial: Vec<(State, Args)> = vec![(base, [None, None])];
+        for (i, &arg) in node.args.iter().enumerate() {
+            if arg == Arg::Imm {
+                partial
+                    .iter_mut()
+                    .for_each(|(_, args)| args[i] = Some(None));
                 continue;
             }
-            let mut base = state.clone();
-            base.alus |= 1 << alu;
-            let time = base.new_time();
-            let mut partial = vec![(base, Vec::new())];
-            for &arg in &node.args {
-                let choices: Vec<usize> = match arg {
-                    Arg::Imm => {
-                        partial.iter_mut().for_each(|(_, args)| args.push(None));
-                        continue;
-                    }
-                    Arg::Input(i) => state.of_input[i].clone(),
-                    Arg::Node(m) => state.of_node[m].clone(),
-                };
-                let mut more = Vec::new();
-                for (s, args) in &partial {
-                    // The latest copy first: it is nearest.
-                    for &value in choices.iter().rev() {
-                        for taken in self.take(s, value, row, column, time) {
-                            let mut args: Vec<Option<usize>> = args.clone();
-                            args.push(Some(value));
-                            more.push((taken, args));
-                        }
-                    }
+            let mut more = Vec::new();
+            for (s, mut args) in partial {
+                // The latest copy first: it is nearest.
+                for value in state.holders(arg).rev() {
+                    args[i] = Some(Some(value));
+                    let taken = self.take(&s, value, row, column, time);
+                    more.extend(taken.into_iter().map(|s| (s, args)));
                 }
-                partial = more;
             }
-            for (mut s, args) in partial {
-                if self.opposed(&s, &args) {
-                    continue;
+            partial = more;
+        }
+        let mut found = Vec::new();
+        for (mut s, args) in partial {
+            if self.opposed(&s, &args) {
+                continue;
+            }
+            s.values.push(Value {
+                of,
+                source: Source::Op(s.ops.len()),
+                ty: node.ty,
+                from: Some((row, column)),
+                time,
+                latency: self.latency(node.op),
+                wire: None,
+                dir: None,
+            });
+            s.ops.push(Op {
+                op: node.op,
+                imm: node.imm,
+                ty: node.ty,
+                alu,
+                time,
+                args,
+                out: None,
+            });
+            let Some(out) = out else {
+                found.push(s);
+                continue;
+            };
+            for stream in self.out_streams(&s, row, out.dir, node.ty) {
+                let mut s = s.clone();
+                let mask = (((1u64 << node.ty.bytes()) - 1) as u32) << stream.id;
+                s.outs[stream.dir.index()] |= mask;
+                if let Some(op) = s.ops.last_mut() {
+                    op.out = Some(stream);
                 }
-                let outs = match out {
-                    None => vec![None],
-                    Some(o) => self
-                        .out_streams(&s, row, o.dir, node.ty)
-                        .map(Some)
-                        .collect(),
-                };
-                s.values.push(Value {
-                    source: Source::Op(s.ops.len()),
-                    ty: node.ty,
-                    from: Some((row, column)),
-                    time,
-                    latency: self.latency(node.op),
-                    wire: None,
-                    dir: None,
-                });
-                for stream in outs {
-                    let mut s = s.clone();
-                    if let Some(stream) = stream {
-                        let mask = (((1u64 << node.ty.bytes()) - 1) as u32) << stream.id;
-                        s.outs[stream.dir.index()] |= mask;
-                    }
-                    let args = args.clone();
-                    s.ops.push(Op {
-                        op: node.op,
-                        imm: node.imm,
-                        ty: node.ty,
-                        alu,
-                        time,
-                        args,
-                        out: stream,
-                    });
-                    found.push(s);
-                }
+                found.push(s);
             }
         }
         found
@@ -456,13 +454,10 @@ impl Search<'_> {
     }
 
     /// Two operands on one wire number in opposite directions.
-    fn opposed(&self, state: &State, args: &[Option<usize>]) -> bool {
-        let wires: Vec<Stream> = args
-            .iter()
-            .flatten()
-            .filter_map(|v| Some(state.values[*v].wire?.0))
-            .collect();
-        matches!(wires[..], [a, b] if a.dir != b.dir && a.id / 4 == b.id / 4)
+    fn opposed(&self, state: &State, args: &Args) -> bool {
+        let wire = |arg: Option<Option<usize>>| Some(state.values[arg.flatten()?].wire?.0);
+        let [a, b] = args.map(wire);
+        matches!((a, b), (Some(a), Some(b)) if a.dir != b.dir && a.id / 4 == b.id / 4)
     }
 
     fn out_streams(
@@ -522,10 +517,10 @@ impl State {
                 });
             }
         }
-        let operand = |value: &Option<usize>| match value {
+        let operand = |value: Option<usize>| match value {
             None => Operand::Imm,
             Some(v) => {
-                let v = &self.values[*v];
+                let v = &self.values[v];
                 let (stream, _) = v.wire.expect("a value that is taken has a wire");
                 Operand::Value {
                     stream,
@@ -556,8 +551,8 @@ impl State {
                 op: op.op,
                 alu: op.alu,
                 time: at(op.time),
-                a: operand(&op.args[0]),
-                b: op.args.get(1).map(operand),
+                a: operand(op.args[0].flatten()),
+                b: op.args[1].map(operand),
                 imm: op.imm,
                 result,
                 ty: op.ty,
@@ -565,11 +560,12 @@ impl State {
             }
         });
         let ops: Vec<PlacedOp> = ops.collect();
-        let inputs = self.of_input.iter().enumerate().map(|(i, values)| {
-            let v = &self.values[values[0]];
+        // Inputs are the first values.
+        let inputs = chain.inputs.iter().enumerate().map(|(i, input)| {
+            let v = &self.values[i];
             let stream = v.wire.map_or(
                 Stream {
-                    dir: chain.inputs[i].dir,
+                    dir: input.dir,
                     id: 0,
                 },
                 |w| w.0,
@@ -581,7 +577,9 @@ impl State {
         });
         let inputs = inputs.collect();
         let outputs = chain.outputs.iter().map(|o| {
-            let made = &self.values[self.of_node[o.node][0]];
+            // The result itself is older than its copies.
+            let made = self.holders(Arg::Node(o.node)).next();
+            let made = &self.values[made.expect("every node is placed")];
             let Source::Op(op) = made.source else {
                 unreachable!("nodes are made by operations")
             };
