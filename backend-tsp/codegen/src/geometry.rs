@@ -63,11 +63,6 @@ impl Geometry {
         self.edge() + self.port
     }
 
-    /// Number of the outermost stream register.
-    pub fn edge_register(&self) -> i64 {
-        self.columns - 1
-    }
-
     /// Where a read of a slice drives a stream of this direction.
     pub fn read(&self, dir: Direction, hemi: Hemisphere, slice: u8) -> Coordinate {
         let g = i64::from(slice) / self.slices_per_group;

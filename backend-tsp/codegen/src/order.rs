@@ -1,7 +1,5 @@
 //! The dependences of chains and how far each is from the end of the program: priorities and rough times, no facts.
 
-use std::cmp::Reverse;
-
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -28,13 +26,6 @@ impl Order {
             tail[c] = after + TRIP + u64::from(problem.chains[c].rows);
         }
         Order { graph, tail }
-    }
-
-    /// Chains such that producers come before consumers and long tails before short ones.
-    pub fn by_tail(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.tail.len()).collect();
-        order.sort_by_key(|&c| (Reverse(self.tail[c]), c));
-        order
     }
 
     /// The chains that read what chain `c` writes.

@@ -215,7 +215,10 @@ mod tests {
             .iter()
             .map(|t| (t.cycle, t.count, t.dispatches.len()))
             .collect();
-        assert_eq!(seen, [(0, 1, 1), (14, 2, 1), (16, 1, 2), (17, 5, 1), (32, 1, 1)]);
+        assert_eq!(
+            seen,
+            [(0, 1, 1), (14, 2, 1), (16, 1, 2), (17, 5, 1), (32, 1, 1)]
+        );
         assert!(turns.iter().all(|t| !t.conflicts()));
         assert_eq!(turns[4].first(&gaps), 2);
     }

@@ -211,24 +211,40 @@ pub fn place(chain: &Chain, machine: &Machine, limit: usize) -> Result<Vec<Templ
     }
     let mut templates: Vec<Template> = Vec::new();
     let mut steps = 0;
+    let mut search = |rows: &[u8], effort| {
+        let fits = chain.nodes.len() <= 4 * rows.len();
+        let found = fits.then(|| search::search(&chain, machine, rows, effort));
+        match found {
+            Some(Ok(template)) => Some(template),
+            Some(Err(taken)) => {
+                steps += taken;
+                None
+            }
+            None => None,
+        }
+    };
     for effort in search::EFFORTS {
         // Half the rows first, so that two chains fit side by side; all rows where half are too few.
-        for rows in [&[0, 1][..], &[2, 3], &[0, 1, 2, 3], &[2, 3, 0, 1]] {
-            if templates.len() >= limit || (rows.len() > 2 && !templates.is_empty()) {
-                break;
-            }
-            if chain.nodes.len() > 4 * rows.len() {
-                continue;
-            }
-            match search::search(&chain, machine, rows, effort) {
-                Ok(template) => templates.push(template),
-                Err(taken) => steps += taken,
-            }
+        let halves: [&[u8]; 2] = [&[0, 1], &[2, 3]];
+        templates.extend(halves.iter().filter_map(|rows| search(rows, effort)));
+        let all: [&[u8]; 2] = [&[0, 1, 2, 3], &[2, 3, 0, 1]];
+        if templates.is_empty() {
+            templates.extend(all.iter().filter_map(|rows| search(rows, effort)));
         }
         if !templates.is_empty() {
             break;
         }
     }
+    // Other rows are worth a short try: what is small leaves the more ALUs to others.
+    let others: &[&[u8]] = match chain.nodes.len() {
+        0..=4 => &[&[0], &[1], &[2], &[3]],
+        5..=8 => &[&[1, 2], &[3, 0], &[0, 2], &[1, 3]],
+        9..=12 => &[&[0, 1, 2], &[1, 2, 3], &[2, 3, 0], &[3, 0, 1]],
+        _ => &[],
+    };
+    let short = others.iter();
+    templates.extend(short.filter_map(|rows| search(rows, search::SHORT)));
+    templates.truncate(limit);
     if templates.is_empty() {
         Err(Refusal::NotFound(steps))
     } else {

@@ -33,6 +33,12 @@ pub const EFFORTS: [Effort; 2] = [
     },
 ];
 
+/// For alternatives.
+pub const SHORT: Effort = Effort {
+    steps: 1_500,
+    rounds: 4,
+};
+
 /// Gives every output a node of its own: a result either stays in the mesh or leaves it.
 pub fn with_output_nodes(chain: &Chain) -> Chain {
     let mut chain = chain.clone();
@@ -260,7 +266,7 @@ impl Search<'_> {
     fn place(&mut self, state: &State, n: usize, copies: usize) -> Option<State> {
         let chain = self.chain;
         let Some(node) = chain.nodes.get(n) else {
-            return Some(state.clone());
+            return state.all_taken().then(|| state.clone());
         };
         let out = chain.outputs.iter().find(|o| o.node == n);
         // ALU by ALU: most tries end before the last one.
@@ -479,6 +485,15 @@ impl Search<'_> {
 }
 
 impl State {
+    /// Whether somebody takes every result. A copy that nobody takes would still have to leave, over what passes by.
+    fn all_taken(&self) -> bool {
+        let taken = |v: &Value| match v.source {
+            Source::Op(o) => v.wire.is_some() || self.ops[o].out.is_some(),
+            Source::Input(_) => true,
+        };
+        self.values.iter().all(taken)
+    }
+
     fn template(&self, chain: &Chain, machine: &Machine) -> Template {
         // Parts that never met are set side by side at their own earliest cycles; a part with several inputs is
         // one group already.
@@ -530,20 +545,11 @@ impl State {
             }
         };
         let result_of = |o: usize| {
-            let op = &self.ops[o];
             let made = self.values.iter().find(|v| v.source == Source::Op(o));
-            match (op.out, made.and_then(|v| v.wire)) {
-                (Some(stream), _) => (stream, ResultMode::Out),
-                (None, Some((stream, _))) => (stream, ResultMode::Mesh),
-                // A result that nobody takes leaves the mesh at once, where it is overwritten or ignored.
-                (None, None) => (
-                    Stream {
-                        dir: Direction::East,
-                        id: 8 * (op.alu / 4),
-                    },
-                    ResultMode::Out,
-                ),
-            }
+            let wire = made.and_then(|v| v.wire);
+            let mesh = wire.map(|(stream, _)| (stream, ResultMode::Mesh));
+            let out = self.ops[o].out.map(|stream| (stream, ResultMode::Out));
+            out.or(mesh).expect("every result is taken")
         };
         let ops = self.ops.iter().enumerate().map(|(o, op)| {
             let (result, mode) = result_of(o);

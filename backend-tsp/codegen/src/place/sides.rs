@@ -92,7 +92,9 @@ pub fn of_passes(problem: &Problem, planes: [u8; 2]) -> Vec<Vec<Hemisphere>> {
                 let source = p.stored_partial()?;
                 stored[source.bytes[0][0].read.buffer.0 as usize]
             });
-            let crossing = sums.zip(dealing).filter(|(sum, side)| sum.is_some_and(|s| s != **side));
+            let crossing = sums
+                .zip(dealing)
+                .filter(|(sum, side)| sum.is_some_and(|s| s != **side));
             let times = [0, 1].map(|h: usize| {
                 let here = dealing.iter().filter(|s| s.index() == h).count() as u64;
                 (load[h] + here * work) * u64::from(planes[1 - h])
@@ -119,7 +121,11 @@ pub fn of_passes(problem: &Problem, planes: [u8; 2]) -> Vec<Vec<Hemisphere>> {
 }
 
 /// Buffers that must share a side are dealt together, to the side whose passes read them most.
-pub fn of_buffers(problem: &Problem, passes: &[Vec<Hemisphere>], machine: &Machine) -> Vec<Hemisphere> {
+pub fn of_buffers(
+    problem: &Problem,
+    passes: &[Vec<Hemisphere>],
+    machine: &Machine,
+) -> Vec<Hemisphere> {
     let n = problem.buffers.len();
     let mut unions = Unions::new(n);
     let mut votes = vec![[0i64; 2]; n];

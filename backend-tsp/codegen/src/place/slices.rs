@@ -69,7 +69,10 @@ struct Bank {
 impl Bank {
     /// Words that are alive in a cycle or later.
     fn live(&self, from: i64) -> u32 {
-        let alive = self.lives.iter().filter(|l| l.end.is_none_or(|e| e >= from));
+        let alive = self
+            .lives
+            .iter()
+            .filter(|l| l.end.is_none_or(|e| e >= from));
         alive.map(|l| l.words).sum()
     }
 }
@@ -267,13 +270,19 @@ impl Rooms {
             .filter_map(|place| {
                 let slice = &room[usize::from(place.slice)];
                 let there = &slice.banks[usize::from(place.bank)];
-                let live = if written { there.live(start) } else { there.peak };
+                let live = if written {
+                    there.live(start)
+                } else {
+                    there.peak
+                };
                 let full = there.forever + live + words;
                 (full <= self.bank_words).then_some((place, full))
             })
             .filter_map(|(place, full)| Some((place, full, wait(place)?)))
             .map(|(place, full, wait)| {
-                let here = picked.iter().filter(|(_, p)| (p.hemi, p.slice) == (hemi, place.slice));
+                let here = picked
+                    .iter()
+                    .filter(|(_, p)| (p.hemi, p.slice) == (hemi, place.slice));
                 let here: u64 = here.map(|(o, _)| self.uses[o.0 as usize].reads).sum();
                 let pending = room[usize::from(place.slice)].pending + here;
                 let avoided = avoided >> bit(hemi, place.slice) & 1;
@@ -293,7 +302,9 @@ impl Rooms {
         let b = buffer.0 as usize;
         let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
         slice.pending -= self.uses[b].reads;
-        slice.banks[usize::from(place.bank)].lives.retain(|l| l.buffer != b);
+        slice.banks[usize::from(place.bank)]
+            .lives
+            .retain(|l| l.buffer != b);
         for &(g, _) in &self.member[b] {
             self.used[g].retain(|m| m.buffer != b);
         }
@@ -306,7 +317,8 @@ impl Rooms {
         let slice = &mut self.filled[place.hemi.index()][usize::from(place.slice)];
         let bank = &mut slice.banks[usize::from(place.bank)];
         if problem.buffers[b].origin == Origin::Written {
-            bank.lives.retain(|l| l.end.is_none_or(|e| e + PAST >= start));
+            bank.lives
+                .retain(|l| l.end.is_none_or(|e| e + PAST >= start));
             bank.lives.push(Life {
                 buffer: b,
                 words,
@@ -328,7 +340,14 @@ impl Rooms {
     }
 
     /// Notes that `count` words of a buffer have been read until cycle `last`; after the last one its words are free.
-    pub fn read(&mut self, problem: &Problem, buffer: BufferId, place: Place, count: u32, last: i64) {
+    pub fn read(
+        &mut self,
+        problem: &Problem,
+        buffer: BufferId,
+        place: Place,
+        count: u32,
+        last: i64,
+    ) {
         let b = buffer.0 as usize;
         if problem.buffers[b].origin != Origin::Written {
             return;
@@ -340,7 +359,10 @@ impl Rooms {
         usage.last = usage.last.max(last);
         if usage.reads == 0 {
             let lives = &mut slice.banks[usize::from(place.bank)].lives;
-            lives.iter_mut().filter(|l| l.buffer == b).for_each(|l| l.end = Some(usage.last));
+            lives
+                .iter_mut()
+                .filter(|l| l.buffer == b)
+                .for_each(|l| l.end = Some(usage.last));
         }
     }
 

@@ -109,7 +109,8 @@ impl<'a> Books<'a> {
     /// Notes that words of a buffer are read until cycle `last`.
     pub fn read(&mut self, buffer: BufferId, count: u32, last: i64) {
         let place = self.placed.of(buffer);
-        self.rooms.read(&self.placed.problem, buffer, place, count, last);
+        self.rooms
+            .read(&self.placed.problem, buffer, place, count, last);
     }
 
     /// Notes the reads of a booked plan.
@@ -119,7 +120,9 @@ impl<'a> Books<'a> {
             for (piece, stretch) in planes.flat_map(|(p, s)| p.iter().zip(s)) {
                 let at = self.placed.of(piece.read.buffer);
                 let diagonal = stretch.diagonal + fit.anchor;
-                let first = self.geometry.read_dispatch(flow.dir, at.hemi, at.slice, diagonal);
+                let first = self
+                    .geometry
+                    .read_dispatch(flow.dir, at.hemi, at.slice, diagonal);
                 let last = first + i64::from(stretch.rows) - 1;
                 self.read(piece.read.buffer, stretch.rows, last);
             }
@@ -253,7 +256,6 @@ impl<'a> Books<'a> {
         // Constants may be read as soon as one likes; the program is moved to cycle 0 at the end.
         least.max(0)
     }
-
 }
 
 /// What a chain claims if it starts at an anchor, by queue: what moves with the anchor, and what does not.

@@ -156,8 +156,7 @@ impl Calendars {
                     own.iter()
                         .any(|o| o.0 == r.0 && o.1.meets(r.1) && o.2.meets(r.2))
                 });
-                let crosses_own =
-                    crosses_own || claims.any(|c| units.iter().any(|u| u.meets(&c)));
+                let crosses_own = crosses_own || claims.any(|c| units.iter().any(|u| u.meets(&c)));
                 if wait > 0 && !crosses_own {
                     least = Some(least.map_or(wait, |l: i64| l.min(wait)));
                 }

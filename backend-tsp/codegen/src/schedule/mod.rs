@@ -49,7 +49,7 @@ const SOONER: i64 = 48;
 const READ: i64 = 20;
 
 /// Alternatives tried for the VXM stage of a chain; each is a different set of ALUs and wires.
-const TEMPLATES: usize = 4;
+const TEMPLATES: usize = 6;
 
 /// Schedules a placed problem.
 pub fn schedule(mut placed: Placed, machine: &Machine) -> Result<Scheduled, Refusal> {
@@ -118,7 +118,8 @@ impl Scheduler<'_> {
         let chain = &self.placed.problem.chains[c];
         let planes = chain.planes().flat_map(|plane| spans(plane, chain.rows));
         let loads = chain.install_reads().map(|(s, r)| (r, u32::from(s.count)));
-        let rows = planes.map(|(p, n)| self.books.runs.readable(&p.read, n) - i64::from(p.first) + READ);
+        let rows =
+            planes.map(|(p, n)| self.books.runs.readable(&p.read, n) - i64::from(p.first) + READ);
         let loads = loads.map(|(r, n)| self.books.runs.readable(r, n) + READ + i64::from(n));
         rows.chain(loads).max().unwrap_or(0).max(0)
     }
@@ -164,7 +165,9 @@ impl Scheduler<'_> {
         if !chain.passes.is_empty() {
             let dealings = self.dealings(c)?;
             let data = self.data(c);
-            seats = self.planes.seats(&chain.passes, &dealings, data, &self.books);
+            seats = self
+                .planes
+                .seats(&chain.passes, &dealings, data, &self.books);
         }
         let sides = seats.iter().map(|s| s.hemi).collect();
         self.placed.passes[c].replace(sides);

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use tspc_machine::Machine;
 use tspc_program::{Direction, ElemType, Hemisphere, MxmQueue, QueueId, SLICES, SxmUnit, Unit};
 
-use crate::geometry::Geometry;
-use crate::mesh::Template;
 use super::books::Books;
 use super::planes::Seat;
+use crate::geometry::Geometry;
+use crate::mesh::Template;
 use crate::place::{Place, Placed};
 use crate::problem::{BufferId, Chain, Feed, Pass, Piece, Read, Source, Write, spans};
 use crate::space::Span;
@@ -140,11 +140,6 @@ impl Access {
             parts: Span { start, end },
         })
     }
-}
-
-/// A read of a buffer in its place.
-pub fn read_claims(place: Place, time: Span) -> impl Iterator<Item = Claim> {
-    Access::Read.claims(place, time)
 }
 
 /// A queue, or some parts of one, for the span of cycles.
@@ -319,7 +314,9 @@ impl Plan {
         match template {
             Some(template) => planner.vxm(chain, template),
             None => {
-                let last = seats.last().expect("a chain without a VXM stage has a pass");
+                let last = seats
+                    .last()
+                    .expect("a chain without a VXM stage has a pass");
                 let act = planner.plan.acts[seats.len() - 1];
                 planner.product(
                     Role::Result,

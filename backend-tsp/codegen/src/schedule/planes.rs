@@ -95,10 +95,15 @@ impl Planes {
                     let state = &self.planes[hemi.index()][usize::from(plane)];
                     match state.holds(&pass.install) {
                         Some(_) => (state.next_act, false, plane),
-                        None => (self.iw(state, pass, hemi, books) + self.iw_to_act, true, plane),
+                        None => (
+                            self.iw(state, pass, hemi, books) + self.iw_to_act,
+                            true,
+                            plane,
+                        ),
                     }
                 });
-                let (first_act, load, plane) = keys.min().expect("a side has planes for its passes");
+                let (first_act, load, plane) =
+                    keys.min().expect("a side has planes for its passes");
                 start = start.max(first_act - lead);
                 loads += usize::from(load);
                 seats.push(Seat {
@@ -170,7 +175,9 @@ impl Planes {
             start: iw,
             end: iw + 1,
         };
-        books.calendars.book_queue(&Claim::whole(weight_queue, time));
+        books
+            .calendars
+            .book_queue(&Claim::whole(weight_queue, time));
         let run = books.runs.install(
             chain,
             install,

@@ -35,11 +35,6 @@ impl<'a> Runs<'a> {
         }
     }
 
-    /// What is scheduled.
-    pub fn placed(&self) -> &'a Placed {
-        self.placed
-    }
-
     /// A buffer's place.
     pub fn place(&self, buffer: BufferId) -> Place {
         self.placed.of(buffer)
@@ -219,7 +214,8 @@ impl<'a> Runs<'a> {
         let passes = chain.passes.iter().zip(seats).zip(installed);
         for (i, ((pass, at), &iw)) in passes.enumerate() {
             let start = fit.anchor + plan.acts[i];
-            let (_, _, stream, mut act) = find(Role::Act(i)).expect("a pass has activations").clone();
+            let (_, _, stream, mut act) =
+                find(Role::Act(i)).expect("a pass has activations").clone();
             if let Some((_, _, map, by)) = find(Role::Window(i)) {
                 let takes = act.iter().chain(by).cloned().collect();
                 let mut units = distributors(at.hemi, stream, act.len());
@@ -286,7 +282,10 @@ impl<'a> Runs<'a> {
             let feeds = chain.vxm.iter().flat_map(|v| &v.feeds).enumerate();
             let inputs = feeds.map(|(i, feed)| match feed {
                 Feed::Pass(p) => vec![vec![results[*p]]; 4],
-                Feed::Memory(_) => find(Role::Input(i)).expect("every input has a flow").3.clone(),
+                Feed::Memory(_) => find(Role::Input(i))
+                    .expect("every input has a flow")
+                    .3
+                    .clone(),
             });
             let inputs: Vec<Vec<Makers>> = inputs.collect();
             outputs = self.template(c, template, &inputs, fit.anchor + plan.vxm_base, rows);

@@ -1,4 +1,4 @@
-//! Which passes run in one chain: those whose results a pipeline takes together, and those that add to one another.
+//! Which passes run in one chain: those whose results a pipeline takes together.
 //!
 //! A pass joins a chain only if nobody else takes its result, so it needs no memory. Chosen from the module alone; a chain
 //! has no more passes than the machine has planes for it. Decides no side and no time.
@@ -12,24 +12,13 @@ use tspc_machine::Machine;
 use super::halves;
 use crate::Refusal;
 
-/// Passes that hand their sum on without a trip through memory. More wait for one another longer than the trips take.
-const RELAY: usize = 3;
-
 /// Planes of a hemisphere that run int8 passes; fp16 passes take both (machine.md, MXM).
 const PLANES: usize = 2;
-
-/// A `stream.pass` of a chain.
-#[derive(Clone, Copy, Debug)]
-pub struct Member {
-    pub pass: ir::Op,
-    /// It adds the result of the member before.
-    pub relayed: bool,
-}
 
 /// The chains of a module, as far as their passes go.
 pub struct Groups {
     /// By the op that ends the chain, a pipeline or a pass: its passes, in order.
-    chains: BTreeMap<usize, Vec<Member>>,
+    chains: BTreeMap<usize, Vec<ir::Op>>,
     /// Passes in the chain of another op.
     joined: BTreeSet<usize>,
     /// Chip passes that a chain may have.
@@ -55,13 +44,13 @@ impl Groups {
                 Opcode::StreamPass if !groups.joined.contains(&end.index()) => vec![end],
                 _ => continue,
             };
-            groups.chain(module, users, machine, end, &tails)?;
+            groups.chain(module, machine, end, &tails)?;
         }
         Ok(groups)
     }
 
     /// The passes of the chain that ends with this op.
-    pub fn of(&self, end: ir::Op) -> &[Member] {
+    pub fn of(&self, end: ir::Op) -> &[ir::Op] {
         self.chains.get(&end.index()).map_or(&[], Vec::as_slice)
     }
 
@@ -78,41 +67,21 @@ impl Groups {
     fn chain(
         &mut self,
         module: &ir::Module,
-        users: &[Vec<ir::Op>],
         machine: &Machine,
         end: ir::Op,
         tails: &[ir::Op],
     ) -> Result<(), Refusal> {
         let mut left = self.room;
-        let mut kept = Vec::new();
+        let mut chain = Vec::new();
         for &tail in tails {
             // The first one always runs: halves that find no room go through memory.
             let cost = halves(module, tail, machine)?.len();
-            if kept.is_empty() || cost <= left {
+            if chain.is_empty() || cost <= left {
                 left = left.saturating_sub(cost);
-                kept.push(tail);
+                chain.push(tail);
             }
         }
-        let mut chain = Vec::new();
-        for &tail in &kept {
-            let mut run = vec![tail];
-            while run.len() < std::env::var("RELAY").map_or(RELAY,|s|s.parse().unwrap())
-                && let Some(before) = adds_to(module, users, run[run.len() - 1])
-            {
-                let cost = halves(module, before, machine)?.len();
-                if cost > left {
-                    break;
-                }
-                left -= cost;
-                run.push(before);
-            }
-            let members = run.iter().rev().enumerate().map(|(i, &pass)| Member {
-                pass,
-                relayed: i > 0,
-            });
-            chain.extend(members);
-        }
-        let others = chain.iter().map(|m| m.pass.index());
+        let others = chain.iter().map(|pass| pass.index());
         self.joined.extend(others.filter(|&p| p != end.index()));
         self.chains.insert(end.index(), chain);
         Ok(())
@@ -148,12 +117,4 @@ fn taken(module: &ir::Module, users: &[Vec<ir::Op>], pipeline: ir::Op) -> Vec<ir
         (module[pass].opcode == Opcode::StreamPass && only).then_some(pass)
     };
     data.operands.iter().filter_map(|&v| alone(v)).collect()
-}
-
-/// The pass whose result a pass adds, if nobody else takes it.
-fn adds_to(module: &ir::Module, users: &[Vec<ir::Op>], pass: ir::Op) -> Option<ir::Op> {
-    let &partial = module[pass].operands.get(2)?;
-    let before = module.def_op(partial)?;
-    let only = users[partial.index()].len() == 1;
-    (module[before].opcode == Opcode::StreamPass && only).then_some(before)
 }

@@ -24,7 +24,7 @@ use crate::problem::{
     BufferId, Chain, Feed, Install, Partial, Pass, Port, Problem, Segment, Vxm, Write,
 };
 use beyond::{Beyond, Product};
-use groups::{Groups, Member};
+use groups::Groups;
 use memory::Memory;
 pub use views::{LANES, refuse};
 use views::{View, Window, installed_parts, lane_parts, resolve, whole};
@@ -107,16 +107,15 @@ impl Selector<'_> {
     fn passes(&mut self, end: ir::Op) -> Result<(Vec<Pass>, BTreeMap<ir::Op, usize>), Refusal> {
         let members = self.groups.of(end).to_vec();
         let (mut passes, mut places) = (Vec::new(), BTreeMap::new());
-        for member in members {
-            self.pass(member, &mut passes)?;
-            places.insert(member.pass, passes.len() - 1);
+        for pass in members {
+            self.pass(pass, &mut passes)?;
+            places.insert(pass, passes.len() - 1);
         }
         Ok((passes, places))
     }
 
     /// The chip passes of a `stream.pass`, one for each half of its K lanes that counts.
-    fn pass(&mut self, member: Member, passes: &mut Vec<Pass>) -> Result<(), Refusal> {
-        let op = member.pass;
+    fn pass(&mut self, op: ir::Op, passes: &mut Vec<Pass>) -> Result<(), Refusal> {
         let data = &self.module[op];
         let (x, weights) = (data.operands[0], data.operands[1]);
         let install = self
@@ -125,7 +124,6 @@ impl Selector<'_> {
             .expect("weights come from an op");
         let parts = installed_parts(self.module, self.module[install].operands[0])?;
         let mut partial = match data.operands.get(2) {
-            _ if member.relayed => Some(Partial::Relay),
             Some(&v) => {
                 let view = whole(self.module, v)?;
                 Some(Partial::Memory(self.memory.rows(op, &view)?))
