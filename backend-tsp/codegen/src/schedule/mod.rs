@@ -92,7 +92,7 @@ struct Candidate {
 struct Scheduler<'a> {
     books: Books<'a>,
     planes: Planes,
-    /// Templates by the debug form of the directed chain: equal chains are placed once.
+    /// Templates by the debug form of the directed chain: chains alike but for immediates are placed once.
     templates: BTreeMap<String, Result<Vec<Template>, String>>,
     placed: &'a Placed,
     machine: &'a Machine,
@@ -203,10 +203,15 @@ impl Scheduler<'_> {
     fn dealings(&mut self, c: usize) -> Result<Vec<Vec<Hemisphere>>, Refusal> {
         let home = self.placed.sides(c);
         let mut dealings = dealings(&self.placed.problem.chains[c], self.placed.planes);
-        dealings.sort_by_key(|sides| *sides != home);
+        // That, its mirror image, and the others only if neither finds a way.
+        let mirrored = |sides: &Vec<Hemisphere>| sides.iter().zip(&home).all(|(a, b)| a != b);
+        dealings.sort_by_key(|sides| (*sides != home, !mirrored(sides)));
         // Results that arrive from elsewhere may find no way through the mesh.
         let (mut ways, mut refusal) = (Vec::new(), None);
-        for sides in dealings {
+        for (i, sides) in dealings.into_iter().enumerate() {
+            if i >= 2 && !ways.is_empty() {
+                break;
+            }
             self.placed.passes[c].replace(sides.clone());
             match self.templates_of(c) {
                 Ok(_) => ways.push(sides),
@@ -220,18 +225,28 @@ impl Scheduler<'_> {
     }
 
     fn templates_of(&mut self, c: usize) -> Result<Vec<Template>, Refusal> {
-        let Some(directed) = directed(self.placed, c) else {
+        let Some(mut directed) = directed(self.placed, c) else {
             return Ok(Vec::new());
         };
+        // Chains that differ in immediates alone are placed alike: a search sees whose the immediate is.
+        let mut imms: Vec<u32> = Vec::new();
+        for (n, node) in directed.nodes.iter_mut().enumerate() {
+            imms.push(std::mem::replace(&mut node.imm, n as u32));
+        }
         let key = format!("{directed:?}");
         let machine = self.machine;
         let found = self.templates.entry(key).or_insert_with(|| {
             mesh::place(&directed, machine, TEMPLATES).map_err(|r| format!("VXM: {r}"))
         });
-        found.clone().map_err(|message| Refusal {
+        let mut found = found.clone().map_err(|message| Refusal {
             location: self.placed.problem.chains[c].location.clone(),
             message,
-        })
+        })?;
+        for op in found.iter_mut().flat_map(|template| &mut template.ops) {
+            let takes = op.a == mesh::Operand::Imm || op.b == Some(mesh::Operand::Imm);
+            op.imm = if takes { imms[op.imm as usize] } else { 0 };
+        }
+        Ok(found)
     }
 }
 
