@@ -267,7 +267,7 @@ impl Selector<'_> {
         }
         if let Some(last) = segments.last().filter(|_| group < groups) {
             let mut zeros = self.memory.zero_columns(last, groups - group);
-            zeros.window = windowed.then(|| self.memory.install_window(&zeros, (0, LANES)));
+            zeros.window = windowed.then(|| self.memory.install_window(&zeros, (0, 0)));
             segments.push(zeros);
         }
         Ok(Install {
