@@ -4,8 +4,7 @@
 //! The choice, stated: bytes that are zero stay, since padding is zeros; of an f32 vector the sign, the exponent and
 //! the highest bit of the mantissa are changed, of an f16 the same and two bits more, of an int8 the sign and the
 //! highest bit (others may vanish in a requantisation, or in a softmax, which a key's bias only reaches by rounding);
-//! the lanes of a superlane of a map take others of that superlane, all at once, since attention may pass over a single
-//! key; and the lanes of a map that select nothing stay.
+//! a map's lane takes another lane of its superlane, and the lanes of a map that select nothing stay.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +15,6 @@ use tspc::program::{
 
 use crate::subject::{Change, Place, Subject, below, one_of};
 use crate::tiled::Seeded;
-
-/// Lanes of a superlane.
-const SUPERLANE: usize = 16;
 
 /// What a byte of the image is to its reader.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -156,12 +152,7 @@ fn byte(s: &Subject, dice: &mut Seeded, wanted: impl Fn(Role) -> bool) -> Option
     let bit = bits(role)[below(dice, bits(role).len() as u64) as usize];
     let mut program = s.program.clone();
     let segment = &mut program.image[number];
-    let changed = match role {
-        Role::Map => at / SUPERLANE * SUPERLANE..(at / SUPERLANE + 1) * SUPERLANE,
-        _ => at..at + 1,
-    };
-    let changed = changed.filter(|i| places.contains(i));
-    changed.for_each(|i| segment.bytes[i] ^= 1 << bit);
+    segment.bytes[at] ^= 1 << bit;
     let queue: Option<QueueId> = Unit::Mem(segment.hemi, segment.slice).queue();
     let what = format!(
         "{} word {:#06x} lane {}: bit {bit} of a {role:?}",

@@ -258,7 +258,13 @@ impl Selector<'_> {
                 );
                 return Err(refuse(self.module, op, message));
             }
-            let window = window.unwrap_or((0, part.lanes));
+            // Of zeros no lane needs to be seen.
+            let whole = if self.zeros(part) {
+                (0, 0)
+            } else {
+                (0, part.lanes)
+            };
+            let window = window.unwrap_or(whole);
             for mut segment in self.memory.columns(op, part, group, per)? {
                 group = segment.group + segment.count;
                 segment.window = windowed.then(|| self.memory.install_window(&segment, window));
@@ -275,6 +281,13 @@ impl Selector<'_> {
             groups,
             f16: half,
         })
+    }
+
+    /// Whether a view shows a constant of zeros.
+    fn zeros(&self, view: &View) -> bool {
+        let op = self.module.def_op(view.root);
+        let constant = op.and_then(|op| self.module.constant(op));
+        constant.is_some_and(|c| c.data.iter().all(|b| *b == 0))
     }
 
     fn pipeline_chain(&mut self, op: ir::Op) -> Result<(), Refusal> {
