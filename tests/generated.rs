@@ -1,5 +1,5 @@
-//! Seeded random modules through all levels: passes of int8 and fp16 with constant and computed weights, lane windows,
-//! partial sums, pipelines, views and broadcasts in any order.
+//! Seeded random modules through all levels: passes of int8 and fp16 with constant and computed weights, windows of
+//! both, partial sums, pipelines, views and broadcasts in any order.
 
 #[path = "tiled/compare.rs"]
 mod compare;
@@ -92,6 +92,14 @@ impl Random {
             }
         };
         let columns = self.shape(w).0;
+        let w = match self.below(4) {
+            0 => {
+                let start = self.below(lanes);
+                let count = 1 + self.below(lanes - start);
+                self.t.window(w, start, count)
+            }
+            _ => w,
+        };
         let installed = self.t.op(Opcode::StreamInstall, &[w], &[]);
         let mut operands = vec![x, installed];
         if self.below(3) == 0 {

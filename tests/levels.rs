@@ -250,6 +250,44 @@ fn fp16_passes_take_a_window() {
     levels(t, &outputs);
 }
 
+/// Rows that are installed twice, through two windows and beside others without one, before columns that nobody asked
+/// for; streamed by two passes.
+#[test]
+fn installs_take_windows() {
+    for elem in [Elem::I8, Elem::F16] {
+        let mut t = Tiled::new(21);
+        let x = t.input_f32("x", 37, 150);
+        let ops: Ops = &[
+            ("mul", &[0], Some(30.0), Elem::F32),
+            ("cvt", &[1], None, elem),
+        ];
+        let y = t.pipeline(&[x], ops, &[2])[0];
+        let (some, rest) = (t.rows(y, 0, 32), t.rows(y, 16, 21));
+        let unit = identity(&mut t, 150, elem);
+        let unit = t.rows(unit, 0, 16);
+        let (low, high) = (t.window(some, 0, 75), t.window(some, 75, 75));
+        let last = t.window(rest, 149, 1);
+        let parts = [low, high, unit, some, last];
+        let (all, alone) = (t.under(&parts), t.window(rest, 20, 17));
+        let products = t.pass(y, all, None);
+        let again = t.pass(some, all, None);
+        let alone = t.pass(y, alone, None);
+        levels(t, &[products, again, alone]);
+    }
+}
+
+/// fp16 weights of 320 lanes are loaded half by half, each through its part of the window.
+#[test]
+fn both_halves_of_fp16_installs_take_a_window() {
+    let mut t = Tiled::new(22);
+    let x = t.input_f32("x", 24, 320);
+    let y = t.pipeline(&[x], TO_F16, &[1])[0];
+    let parts = [t.window(y, 100, 120), t.window(y, 170, 7)];
+    let w = t.under(&parts);
+    let products = t.pass(y, w, None);
+    levels(t, &[products]);
+}
+
 /// rsqrt is infinite on the zeros beyond a value's lanes, and an infinity times a zero weight is not zero.
 #[test]
 fn what_lies_beyond_the_lanes_adds_nothing() {

@@ -176,15 +176,28 @@ impl<'a> Bounds<'a> {
                 return None;
             };
             for slot in 0..16 {
-                let weights = self.taken(lw, slot, at)?;
-                if weights.0 < 0.0 {
-                    return None;
-                }
-                greatest = f64::max(greatest, weights.1);
+                greatest = f64::max(greatest, self.column(lw, slot, at, x)?);
             }
         }
-        let sum: f64 = x.iter().map(|x| f64::from(x.cast_signed())).sum();
-        (of_bytes(x).0 >= 0.0).then_some((0.0, sum * greatest))
+        (of_bytes(x).0 >= 0.0).then_some((0.0, greatest))
+    }
+
+    /// The greatest sum of activations with a weight column, both not negative; lanes that a map hides add nothing.
+    fn column(&self, lw: Site, slot: u8, at: u32, x: &[u8]) -> Option<f64> {
+        let (mut taker, mut shown) = ((lw, slot, at), None);
+        if let Maker::Dispatch(site, i) = self.origin(lw, slot, at)?
+            && let Instr::Distribute { .. } = self.instr(site)
+        {
+            let Maker::Word(map) = self.origin(site, 8, i)? else {
+                return None;
+            };
+            (taker, shown) = ((site, slot % 8, i), Some(self.bytes(map)?));
+        }
+        let (least, greatest) = self.taken(taker.0, taker.1, taker.2)?;
+        let lanes = x.iter().enumerate();
+        let lanes = lanes.filter(|(l, _)| shown.is_none_or(|map| map[*l] < 16));
+        let sum: f64 = lanes.map(|(_, x)| f64::from(x.cast_signed())).sum();
+        (least >= 0.0).then_some(sum * greatest)
     }
 
     /// A word of the image.

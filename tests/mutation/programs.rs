@@ -78,7 +78,7 @@ pub fn matmul() -> Compiled {
     compiled("int8 matmul", t, &[y])
 }
 
-/// Results that are installed and streamed again, one of them through a lane window.
+/// Results that are installed and streamed again, one of them through a lane window, one into windows.
 pub fn attention() -> Compiled {
     let mut t = Tiled::new(12);
     let x = t.input_i8("x", 24, 64);
@@ -94,7 +94,11 @@ pub fn attention() -> Compiled {
     let window = [("start", Attr::Int(32)), ("count", Attr::Int(32))];
     let head = t.op(Opcode::StreamPass, &[q, installed], &window);
     let whole = t.op(Opcode::StreamPass, &[q, installed], &[]);
-    compiled("scores of a head", t, &[head, whole])
+    let (rows, rest) = (t.rows(q, 0, 16), t.rows(q, 16, 8));
+    let parts = [t.window(rows, 0, 32), t.window(rest, 32, 64)];
+    let both = t.under(&parts);
+    let both = t.pass(q, both, None);
+    compiled("scores of a head", t, &[head, whole, both])
 }
 
 /// fp16, two K halves.

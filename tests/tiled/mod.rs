@@ -98,6 +98,21 @@ impl Tiled {
         self.op(Opcode::StreamLanes, &[x], &attrs)
     }
 
+    /// The lanes of rows that an install takes.
+    pub fn window(&mut self, x: Value, start: usize, count: usize) -> Value {
+        let attrs = [
+            ("start", Attr::Int(start as i64)),
+            ("count", Attr::Int(count as i64)),
+        ];
+        self.op(Opcode::StreamWindow, &[x], &attrs)
+    }
+
+    /// What is installed one after another.
+    pub fn under(&mut self, parts: &[Value]) -> Value {
+        let axis = [("axis", Attr::Sym("rows"))];
+        self.op(Opcode::StreamConcat, parts, &axis)
+    }
+
     pub fn rows(&mut self, x: Value, start: usize, count: usize) -> Value {
         let attrs = [
             ("start", Attr::Int(start as i64)),

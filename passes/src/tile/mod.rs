@@ -2,7 +2,8 @@
 //!
 //! Before: values have rows and lanes, and perhaps heads in front; inputs have rows and lanes only.
 //! After: values have rows and at most 320 lanes, an install has at most 320 rows, and no `stream.heads`,
-//! `stream.merge` or `stream.transpose` is left; concatenations stand only before installs (rows) and outputs (lanes).
+//! `stream.merge` or `stream.transpose` is left; concatenations stand only before installs (rows) and outputs (lanes),
+//! windows only before installs.
 //! Constants and inputs may be wider, for views show their tiles. Every output keeps its bits: a layout that would round
 //! elsewhere is refused (the sign of a zero apart, see `products.rs` and `transpose.rs`).
 //! What it may not know: places and cycles, and why the heads were asked for.

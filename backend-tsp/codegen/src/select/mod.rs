@@ -232,7 +232,13 @@ impl Selector<'_> {
                 );
                 return Err(refuse(self.module, op, message));
             }
-            let window = window.unwrap_or((0, part.lanes));
+            // Of zeros no lane needs to be seen.
+            let whole = if self.zeros(part) {
+                (0, 0)
+            } else {
+                (0, part.lanes)
+            };
+            let window = window.unwrap_or(whole);
             for mut segment in self.memory.columns(op, part, group, per)? {
                 group = segment.group + segment.count;
                 segment.window = windowed.then(|| self.memory.install_window(window));
@@ -241,7 +247,7 @@ impl Selector<'_> {
         }
         if let Some(last) = segments.last().filter(|_| group < groups) {
             let mut zeros = self.memory.zero_columns(last, groups - group);
-            zeros.window = windowed.then(|| self.memory.install_window((0, LANES)));
+            zeros.window = windowed.then(|| self.memory.install_window((0, 0)));
             segments.push(zeros);
         }
         Ok(Install {
@@ -250,6 +256,13 @@ impl Selector<'_> {
             groups,
             f16: half,
         })
+    }
+
+    /// Whether a view shows a constant of zeros.
+    fn zeros(&self, view: &View) -> bool {
+        let op = self.module.def_op(view.root);
+        let constant = op.and_then(|op| self.module.constant(op));
+        constant.is_some_and(|c| c.data.iter().all(|b| *b == 0))
     }
 
     fn pipeline_chain(&mut self, op: ir::Op) -> Result<(), Refusal> {
