@@ -41,7 +41,7 @@ const GROUPS: [Group; 11] = [
     MXM %       plane-cycles in which an activation enters\n\
     text        bytes of program text\n\n\
     Without options, 25 programs: BERT-base at S = 16 to 512, MiniLM-L6 in int8 and fp16 at S = 16 to 256, shapes \
-    between them, and BERT-large, which no chip holds. It takes some minutes and 5 GiB."
+    between them, and BERT-large, which no chip holds. It takes some minutes and 4 GiB."
 )]
 pub struct Scaling {
     /// Hugging Face folder, preset (bert-base, minilm-l6, …) or geometry (L=2,H=128,heads=2,ffn=512); may be given several times
