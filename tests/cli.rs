@@ -69,6 +69,17 @@ fn help_is_worth_reading() {
 }
 
 #[test]
+fn help_of_the_tables_says_what_they_show() {
+    let directory = Directory::new("help-bench");
+    for table in ["scaling", "sensitivity", "growth"] {
+        insta::assert_snapshot!(
+            format!("help-bench-{table}"),
+            directory.ok(&["bench", table, "--help"])
+        );
+    }
+}
+
+#[test]
 fn the_version_names_the_formats() {
     let version = Directory::new("version").ok(&["--version"]);
     let lines: Vec<_> = version.lines().collect();

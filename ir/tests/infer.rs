@@ -287,8 +287,12 @@ fn tsp_ops_refuse() {
                 "needs loads",
             ),
             (
-                "%9 = tsp.iw(%2) {groups = 9} : weights<320x320xi8>",
-                "groups should be 10 to 20",
+                "%9 = tsp.iw(%2) {groups = 0} : weights<320x320xi8>",
+                "groups should be 1 to 20",
+            ),
+            (
+                "%9 = tsp.iw(%2) {groups = 21} : weights<320x320xi8>",
+                "groups should be 1 to 20",
             ),
             (
                 "%9 = tsp.act(%4, %3) : seq<20xi32>",

@@ -34,7 +34,12 @@ pub fn golden() -> Vec<Sentence> {
 
 /// Ranges from the texts, or the seeded ids, that the model is calibrated on by default.
 pub fn ranges(model: &Model) -> Result<Ranges, String> {
-    let ids = calibration_ids(model, None, 7).map_err(|e| e.to_string())?;
+    seeded_ranges(model, 7)
+}
+
+/// The same, the ids by another seed.
+pub fn seeded_ranges(model: &Model, seed: u64) -> Result<Ranges, String> {
+    let ids = calibration_ids(model, None, seed).map_err(|e| e.to_string())?;
     calibrated(model, &ids, &mut Silent).map_err(|e| e.to_string())
 }
 
@@ -45,12 +50,23 @@ pub fn compile(
     precision: &str,
     ranges: Option<&Ranges>,
 ) -> Result<Compiled, String> {
+    compile_for(&Machine::tsp_v1(), model, seq_len, precision, ranges)
+}
+
+/// The same for another machine.
+pub fn compile_for(
+    machine: &Machine,
+    model: &Model,
+    seq_len: usize,
+    precision: &str,
+    ranges: Option<&Ranges>,
+) -> Result<Compiled, String> {
     let request = Request {
         model,
         seq_len,
         precision: Precision::parse(precision).map_err(|e| e.to_string())?,
         ranges: ranges.cloned(),
-        machine: &Machine::tsp_v1(),
+        machine,
         passes: PASSES,
     };
     compiler::compile(&request, &mut Silent).map_err(|e| e.to_string())
@@ -66,7 +82,18 @@ pub fn infer(model: &Model, compiled: &Compiled, ids: &[u32]) -> Result<Inferenc
 /// The last hidden states of these tokens, which are the same bits on the simulator, in the evaluation of `stream.*`
 /// and in that of `tsp.*`; and the simulator counts the cycles that the checker derived.
 pub fn agreed(model: &Model, compiled: &Compiled, ids: &[u32]) -> Result<Vec<f32>, String> {
-    let inference = infer(model, compiled, ids)?;
+    agreed_on(&Machine::tsp_v1(), model, compiled, ids)
+}
+
+/// The same on another machine.
+pub fn agreed_on(
+    machine: &Machine,
+    model: &Model,
+    compiled: &Compiled,
+    ids: &[u32],
+) -> Result<Vec<f32>, String> {
+    let inference = compiler::infer(model, &compiled.program, machine, ids, &mut |_, _| {})
+        .map_err(|e| e.to_string())?;
     if compiled.report.cycles != Some(inference.outcome.cycles) {
         let (derived, counted) = (compiled.report.cycles, inference.outcome.cycles);
         return Err(format!(

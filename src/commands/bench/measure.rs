@@ -1,4 +1,4 @@
-//! One model compiled, checked and simulated: exact cycles, the best bound, how busy the MXM is, and how long it took.
+//! One model compiled, checked and simulated: exact cycles, bounds, how busy the MXM is, and how long it took.
 //!
 //! After: the simulator counted the cycles that the checker derived, or there is no figure.
 
@@ -16,6 +16,7 @@ use crate::machine::Machine;
 use crate::passes::quantise::Format;
 use crate::passes::{Precision, Ranges};
 use crate::progress::Progress;
+use crate::report::bounds::{Bounds, bounds};
 use crate::report::parts::Part;
 use crate::report::waits::Waits;
 use crate::report::why::whole;
@@ -42,14 +43,22 @@ pub struct Measured {
     pub text_bytes: u64,
     /// What each step took on this machine.
     pub timings: Vec<(String, Duration)>,
-    /// The whole, with its bounds.
+    /// Lower bounds of every schedule of the same `stream.*`.
+    bounds: Bounds,
+    /// The whole program as it was placed.
     whole: Part,
 }
 
 impl Measured {
-    /// What binds, and the largest number of cycles of which it is proven that these instructions take no fewer.
+    /// What binds, and the cycles that no schedule of the same operations can do without.
     pub fn bound(&self) -> (&'static str, u64) {
-        self.whole.bound()
+        let largest = self.bounds.iter().max_by_key(|&(name, n)| (n, name));
+        largest.map_or(("", 0), |(name, n)| (*name, *n))
+    }
+
+    /// The cycles that the same instructions in the same places cannot do without: more, but of this program only.
+    pub fn bound_as_placed(&self) -> u64 {
+        self.whole.bound().1
     }
 
     /// Plane-cycles with an activation entering, of all; in fp16 an activation takes two planes.
@@ -132,6 +141,7 @@ impl<'a> Subject<'a> {
         Ok(Measured {
             cycles,
             text_bytes: compiled.report.text_bytes,
+            bounds: bounds(&compiled.quantised, &compiled.stream, machine),
             timings,
             whole: whole(&Waits::new(program, machine), machine, Some(cycles)),
         })

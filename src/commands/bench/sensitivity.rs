@@ -123,7 +123,7 @@ fn variants(vary: &[String], machine: &Machine) -> Result<Vec<Variant>, Failure>
         _ => vary,
     };
     let mut variants = vec![Variant {
-        differs: ["", "", ""].map(str::to_string),
+        differs: ["as it is", "", ""].map(str::to_string),
         machine: machine.clone(),
     }];
     if vary.is_empty() && Machine::NAMES.contains(&machine.name.as_str()) {
