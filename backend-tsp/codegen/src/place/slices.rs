@@ -227,7 +227,7 @@ impl Rooms {
         if there(west) <= room(west) && there(east) <= room(east) {
             return Ok(());
         }
-        let mib = |words: u64| words * 320 >> 20;
+        let mib = |words: u64| (words * 320) >> 20;
         let (words, capacity) = (there(west) + there(east), room(west) + room(east));
         Err(Refusal {
             location: "constants and inputs".to_string(),
