@@ -245,6 +245,10 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
         Node::Heads([x, n]) => {
             let heads = count(graph, *n)?;
             match ty(x).shape[..] {
+                // A vector is one row.
+                [lanes] if heads > 0 && lanes % heads == 0 => {
+                    made(vec![heads, 1, lanes / heads], ty(x).elem)
+                }
                 [rows, lanes] if heads > 0 && lanes % heads == 0 => {
                     made(vec![heads, rows, lanes / heads], ty(x).elem)
                 }

@@ -588,4 +588,34 @@ pub const CASES: &[Case] = &[
         "(gelu-sigmoid v0)",
         "(mul (mul v0 (add (tanh (mul v0 0.851)) 1.0)) 0.5)",
     ),
+    case(
+        "merge-after-quantize",
+        "f32 2x3x4 within 9, constant f32 8 within 20",
+        "(quantize (merge v0) v1 0.0)",
+        "(merge (quantize v0 (heads v1 2) 0.0))",
+    ),
+    case(
+        "merge-after-quantize",
+        "f32 2x3x4 within 9, constant f32 1x8 within 20, constant f32 1",
+        "(quantize (merge v0) v1 v2)",
+        "(merge (quantize v0 (heads v1 2) v2))",
+    ),
+    case(
+        "merge-after-quantize-rows",
+        "f32 2x3x4 within 9, constant f32 8 within 20, constant f32 8",
+        "(quantize (merge v0) v1 v2)",
+        "(merge (quantize v0 (heads v1 2) (heads v2 2)))",
+    ),
+    case(
+        "merge-after-quantize-one",
+        "f32 2x3x4 within 9, f32 1",
+        "(quantize (merge v0) v1 0.25)",
+        "(merge (quantize v0 v1 0.25))",
+    ),
+    case(
+        "merge-after-cast",
+        "f32 2x3x4",
+        "(cast-f16 (merge v0))",
+        "(merge (cast-f16 v0))",
+    ),
 ];

@@ -42,7 +42,8 @@ fn right(rule: &Rule) -> &'static str {
     match rule.right {
         Right::Pattern(pattern)
         | Right::Computed { pattern, .. }
-        | Right::Width { pattern, .. } => pattern,
+        | Right::Width { pattern, .. }
+        | Right::Heads { pattern, .. } => pattern,
     }
 }
 

@@ -497,4 +497,40 @@ pub const REFUSALS: &[Refusal] = &[
         "f32 3x5",
         "(mul (mul (add (tanh (mul v0 0.85)) 1.0) v0) 0.5)",
     ),
+    refusal(
+        "merge-after-quantize",
+        "constant",
+        "f32 2x3x4, f32 8",
+        "(quantize (merge v0) v1 0.0)",
+    ),
+    refusal(
+        "merge-after-quantize",
+        "whole-row",
+        "f32 2x3x4, constant f32 3x8",
+        "(quantize (merge v0) v1 0.0)",
+    ),
+    refusal(
+        "merge-after-quantize",
+        "single",
+        "f32 2x3x4, constant f32 8, constant f32 8",
+        "(quantize (merge v0) v1 v2)",
+    ),
+    refusal(
+        "merge-after-quantize-rows",
+        "constant",
+        "f32 2x3x4, constant f32 8, f32 8",
+        "(quantize (merge v0) v1 v2)",
+    ),
+    refusal(
+        "merge-after-quantize-rows",
+        "whole-row",
+        "f32 2x3x4, constant f32 8",
+        "(quantize (merge v0) v1 0.0)",
+    ),
+    refusal(
+        "merge-after-quantize-one",
+        "single",
+        "f32 2x3x4, constant f32 8",
+        "(quantize (merge v0) v1 0.0)",
+    ),
 ];

@@ -153,6 +153,11 @@ impl<'t> Knowledge<'t> {
         self.types[id].last()
     }
 
+    /// Elements in the first dimension.
+    pub fn heads(&self, id: TermId) -> Option<usize> {
+        self.types[id].shape.first().copied()
+    }
+
     /// Whether a condition of a rule holds; refuses a condition that it does not know.
     pub fn holds(&mut self, condition: &str, on: &[TermId]) -> Result<bool, String> {
         if let Some((_, wanted)) = NEAR.iter().find(|(name, _)| *name == condition) {
@@ -183,6 +188,13 @@ impl<'t> Knowledge<'t> {
             },
             ("head-row", [_, n]) => match (&types[0].shape[..], self.count(*n)) {
                 (&[heads, 1, _], n) => Some(heads) == n,
+                _ => false,
+            },
+            ("whole-row", _) => match (&types[0].shape[..], &types[1].shape[..]) {
+                (&[heads, _, lanes], [.., width]) => {
+                    let one = types[1].elements() == *width && types[1].rank() < 3;
+                    one && heads * lanes == *width
+                }
                 _ => false,
             },
             ("scalar", _) => on.iter().all(|&id| self.flags(id).scalar.is_some()),
@@ -312,6 +324,9 @@ fn type_of(terms: &Terms, leaves: &[Leaf], types: &[Type], id: TermId) -> Result
         ("cast-f32", [x]) => made(x.shape.clone(), Elem::F32),
         ("t", [x]) => made(swapped(x)?, x.elem),
         ("heads", [x, _]) => match (count(1), &x.shape[..]) {
+            (Some(heads), &[lanes]) if heads > 0 && lanes % heads == 0 => {
+                made(vec![heads, 1, lanes / heads], x.elem)
+            }
             (Some(heads), &[rows, lanes]) if heads > 0 && lanes % heads == 0 => {
                 made(vec![heads, rows, lanes / heads], x.elem)
             }

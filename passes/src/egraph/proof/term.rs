@@ -77,9 +77,9 @@ impl Terms {
         self.all.len() - 1
     }
 
-    /// The number of a number, if it occurs.
-    pub fn scalar(&self, bits: u32) -> Option<TermId> {
-        self.known.get(&(Head::Scalar(bits), Vec::new())).copied()
+    /// The term of a number or count, if it occurs.
+    pub fn number(&self, head: &Head) -> Option<TermId> {
+        self.known.get(&(head.clone(), Vec::new())).copied()
     }
 
     /// Head and operands.
