@@ -81,6 +81,13 @@ pub struct Facts {
     pub non_negative: bool,
 }
 
+impl Facts {
+    /// The number 1, by which nothing need be multiplied.
+    pub fn is_one(&self) -> bool {
+        self.scalar == Some(Scalar::from(1.0))
+    }
+}
+
 impl Analysis<Node> for Region {
     type Data = Facts;
 

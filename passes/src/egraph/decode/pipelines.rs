@@ -30,7 +30,7 @@ impl Room {
         let meets = machine.vxm_column_hop == machine.vxm_latency;
         Room {
             operations: if meets { 13 } else { 10 },
-            inputs: 6,
+            inputs: 7,
         }
     }
 }
@@ -400,7 +400,10 @@ mod tests {
         let all = vec![a.0, b.0, c.0, d.0, e.0];
         assert_eq!(p.formed(WIDE), [all]);
         let operations = |operations| Room { operations, ..WIDE };
-        assert_eq!(p.formed(operations(4)), [[a.0, b.0], [c.0, d.0, e.0]]);
+        assert_eq!(
+            p.formed(operations(4)),
+            [vec![a.0, b.0], vec![c.0, d.0, e.0]]
+        );
         // Something else takes it too.
         let seen = p.pass(b);
         p.alu(&[seen, seen]);

@@ -197,6 +197,11 @@ impl<'t> Knowledge<'t> {
                 }
                 _ => false,
             },
+            ("within", _) => types.iter().all(|t| {
+                let joined = broadcast(&types[0].shape, &t.shape);
+                joined.is_ok_and(|shape| shape == types[0].shape)
+            }),
+            ("not-one", _) => on.iter().all(|&id| self.number(id) != Some(1.0)),
             ("scalar", _) => on.iter().all(|&id| self.flags(id).scalar.is_some()),
             ("constant", _) => on.iter().all(|&id| self.flags(id).constant),
             ("input", _) => on.iter().all(|&id| self.is_input(id)),

@@ -241,8 +241,8 @@ mod tests {
         let read = terms(&lines).unwrap();
         assert_eq!(read.lines(), lines);
         assert_eq!(read.show(6), "(add (mul v0 -0.5) 1e-12)");
-        assert_eq!(read.scalar((-0.5f32).to_bits()), Some(1));
-        assert_eq!(read.scalar(0.5f32.to_bits()), None);
+        assert_eq!(read.number(&Head::Scalar((-0.5f32).to_bits())), Some(1));
+        assert_eq!(read.number(&Head::Scalar(0.5f32.to_bits())), None);
     }
 
     #[test]

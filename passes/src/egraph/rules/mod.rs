@@ -12,6 +12,7 @@ mod quantisation;
 
 use egg::{Applier, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite, Subst, Symbol, Var};
 use tspc_ir::Elem;
+use tspc_ir::infer::broadcast;
 
 use super::facts::{Graph, Region};
 use super::language::{Count, Node, Scalar};
@@ -317,6 +318,28 @@ pub const fn whole_row(on: &'static [&'static str]) -> Condition {
             let (x, b) = (&g[ids[0]].data.ty, &g[ids[1]].data.ty);
             matches!(x.shape[..], [n, _, w] if b.rank() <= 2 && b.last() == n * w && b.elements() == n * w)
         },
+    }
+}
+
+/// The others broadcast to the first, which keeps its shape: on `[x, …]`.
+pub const fn within(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "within",
+        on,
+        holds: |g, ids| {
+            let x = &g[ids[0]].data.ty.shape;
+            let within = |id: &Id| broadcast(x, &g[*id].data.ty.shape).is_ok_and(|s| s == *x);
+            ids.iter().all(within)
+        },
+    }
+}
+
+/// Not the number 1.
+pub const fn not_one(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "not-one",
+        on,
+        holds: |g, ids| ids.iter().all(|&id| !g[id].data.is_one()),
     }
 }
 
