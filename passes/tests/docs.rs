@@ -64,6 +64,10 @@ fn sides(rule: &Rule) -> String {
             pattern,
             format!("  where ?k is computed from the width of {of}\n"),
         ),
+        Right::Heads { pattern, of } => (
+            pattern,
+            format!("  where ?n is the number of heads of {of}\n"),
+        ),
     };
     let when: Vec<String> = rule
         .when

@@ -161,10 +161,12 @@ impl Cost {
             Node::Add(x) | Node::Sub(x) | Node::Mul(x) | Node::Max(x) | Node::Min(x) => alu(x, 1),
             Node::Neg(x) | Node::Exp(x) | Node::Tanh(x) | Node::Rsqrt(x) => alu(x, 1),
             Node::CastF16(x) | Node::CastF32(x) => alu(x, 1),
-            Node::Recip([x]) | Node::Dequantize([x, _]) => alu(&[*x], 2),
-            Node::Quantize([x, _, o]) => {
+            Node::Recip([x]) => alu(&[*x], 2),
+            Node::Dequantize([x, s]) => alu(&[*x], 1 + u64::from(!facts(s).is_one())),
+            Node::Quantize([x, r, o]) => {
                 let shifted = facts(o).scalar != Some(Scalar::from(0.0));
-                alu(&[*x], 2 + u64::from(shifted))
+                let scaled = !facts(r).is_one();
+                alu(&[*x], 1 + u64::from(scaled) + u64::from(shifted))
             }
             Node::Pass([x, w]) => Some(self.pass(&facts(x).ty, rows(&facts(w).ty))),
             Node::LaneSum([x]) => Some(self.pass(&facts(x).ty, 1)),
@@ -304,7 +306,9 @@ mod tests {
             ("(recip v2)", 8),
             ("(quantize v0 0.5 0.0)", 16),
             ("(quantize v0 0.5 1.0)", 24),
+            ("(quantize v0 1.0 1.0)", 16),
             ("(dequantize v3 0.5)", 16),
+            ("(dequantize v3 1.0)", 8),
             ("(cast-f16 v0)", 8),
         ] {
             assert_eq!(cost(leaves, term), Some(cycles), "{term}");

@@ -81,6 +81,13 @@ pub struct Facts {
     pub non_negative: bool,
 }
 
+impl Facts {
+    /// The number 1, by which nothing need be multiplied.
+    pub fn is_one(&self) -> bool {
+        self.scalar == Some(Scalar::from(1.0))
+    }
+}
+
 impl Analysis<Node> for Region {
     type Data = Facts;
 
@@ -245,6 +252,10 @@ fn type_of(graph: &Graph, node: &Node) -> Result<Type, String> {
         Node::Heads([x, n]) => {
             let heads = count(graph, *n)?;
             match ty(x).shape[..] {
+                // A vector is one row.
+                [lanes] if heads > 0 && lanes % heads == 0 => {
+                    made(vec![heads, 1, lanes / heads], ty(x).elem)
+                }
                 [rows, lanes] if heads > 0 && lanes % heads == 0 => {
                     made(vec![heads, rows, lanes / heads], ty(x).elem)
                 }

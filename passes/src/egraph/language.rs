@@ -110,8 +110,8 @@ mod node {
         "cast-f16" = CastF16([Id; 1]),
         "cast-f32" = CastF32([Id; 1]),
 
-        // Layout: swap the last two dimensions; lanes to heads and back, whole or by halves: lanes apart and together,
-        // the first two dimensions swapped; consecutive lanes: start, count.
+        // Layout: swap the last two dimensions; lanes to heads (a vector is one row) and back, whole or by halves: lanes
+        // apart and together, the first two dimensions swapped; consecutive lanes: start, count.
         "t" = Transpose([Id; 1]),
         "heads" = Heads([Id; 2]),
         "merge" = Merge([Id; 1]),

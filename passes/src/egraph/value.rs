@@ -150,9 +150,11 @@ impl Writer {
             Node::MaxRows(_) => return self.reduce(x[0], 1, "max"),
             Node::Transpose(_) => return self.transposed(x[0]),
             Node::Heads(_) => match (&operands[0].shape[..], &operands[1].data) {
-                ([rows, lanes], Data::I32(n)) if n.len() == 1 && n[0] > 0 => {
-                    let heads = n[0] as usize;
-                    let split = self.reshaped(x[0], &[*rows, heads, lanes / heads])?;
+                ([rows @ .., lanes], Data::I32(n))
+                    if rows.len() < 2 && n.len() == 1 && n[0] > 0 =>
+                {
+                    let (rows, heads) = (rows.first().copied().unwrap_or(1), n[0] as usize);
+                    let split = self.reshaped(x[0], &[rows, heads, lanes / heads])?;
                     return self.permuted(split, &[1, 0, 2]);
                 }
                 _ => return self.refuse("no lanes to be divided into heads"),

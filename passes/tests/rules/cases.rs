@@ -213,6 +213,12 @@ pub const CASES: &[Case] = &[
         "(quantize v0 (mul v1 0.3) 7.0)",
     ),
     case(
+        "scale-into-quantize",
+        "f32 16x33 within 8, constant f32 33, constant f32 33 within 30",
+        "(quantize (mul v0 v1) v2 7.0)",
+        "(quantize v0 (mul v2 v1) 7.0)",
+    ),
+    case(
         "sum-of-quantized",
         "i8 256x1",
         "(sum-last (dequantize v0 0.03))",
@@ -587,5 +593,65 @@ pub const CASES: &[Case] = &[
         "f32 16x64 within 8",
         "(gelu-sigmoid v0)",
         "(mul (mul v0 (add (tanh (mul v0 0.851)) 1.0)) 0.5)",
+    ),
+    case(
+        "merge-after-quantize",
+        "f32 2x3x4 within 9, constant f32 8 within 20",
+        "(quantize (merge v0) v1 0.0)",
+        "(merge (quantize v0 (heads v1 2) 0.0))",
+    ),
+    case(
+        "merge-after-quantize",
+        "f32 2x3x4 within 9, constant f32 1x8 within 20, constant f32 1",
+        "(quantize (merge v0) v1 v2)",
+        "(merge (quantize v0 (heads v1 2) v2))",
+    ),
+    case(
+        "merge-after-quantize-rows",
+        "f32 2x3x4 within 9, constant f32 8 within 20, constant f32 8",
+        "(quantize (merge v0) v1 v2)",
+        "(merge (quantize v0 (heads v1 2) (heads v2 2)))",
+    ),
+    case(
+        "merge-after-quantize-one",
+        "f32 2x3x4 within 9, f32 1",
+        "(quantize (merge v0) v1 0.25)",
+        "(merge (quantize v0 v1 0.25))",
+    ),
+    case(
+        "merge-after-cast",
+        "f32 2x3x4",
+        "(cast-f16 (merge v0))",
+        "(merge (cast-f16 v0))",
+    ),
+    case(
+        "requantize",
+        "i8 16x16, constant f32 16 within 0.1, constant f32 16 within 20",
+        "(quantize (dequantize v0 v1) v2 0.0)",
+        "(quantize (dequantize v0 (mul v1 v2)) 1.0 0.0)",
+    ),
+    case(
+        "requantize-with-bias",
+        "i8 16x16, constant f32 16 within 0.1, constant f32 16, constant f32 16 within 20",
+        "(quantize (add (dequantize v0 v1) v2) v3 0.25)",
+        "(quantize (dequantize v0 (mul v1 v3)) 1.0 (add (mul v2 v3) 0.25))",
+    ),
+    case(
+        "requantize-with-bias",
+        "i8 2x16x16, constant f32 2x1x16 within 0.1, constant f32 16, constant f32 16",
+        "(quantize (add (dequantize v0 v1) v2) 9.0 v3)",
+        "(quantize (dequantize v0 (mul v1 9.0)) 1.0 (add (mul v2 9.0) v3))",
+    ),
+    case(
+        "requantize-scaled",
+        "i8 16x16, constant f32 16 within 0.1, f32 16x1, constant f32 16 within 20",
+        "(quantize (mul (dequantize v0 v1) v2) v3 0.0)",
+        "(quantize (mul (dequantize v0 (mul v1 v3)) v2) 1.0 0.0)",
+    ),
+    case(
+        "scale-of-divisor",
+        "f32 3x5, f32 3x7",
+        "(mul v0 (recip (dequantize (lane-sum (quantize (exp v1) 16.0 0.0)) 0.0625)))",
+        "(mul (mul v0 (recip (dequantize (lane-sum (quantize (exp v1) 16.0 0.0)) 1.0))) (div 1.0 0.0625))",
     ),
 ];

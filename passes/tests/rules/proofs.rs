@@ -42,7 +42,8 @@ fn right(rule: &Rule) -> &'static str {
     match rule.right {
         Right::Pattern(pattern)
         | Right::Computed { pattern, .. }
-        | Right::Width { pattern, .. } => pattern,
+        | Right::Width { pattern, .. }
+        | Right::Heads { pattern, .. } => pattern,
     }
 }
 
@@ -84,12 +85,20 @@ fn checked(with: &str, terms: &Terms, steps: &[(TermId, Link)]) -> Result<Vec<Re
     })
 }
 
-/// A rule from this term to its right side, where `?k` is the number given, and back.
+/// What a rule computes stands for this variable.
+fn computed(rule: &Rule) -> &'static str {
+    match rule.right {
+        Right::Heads { .. } => "?n",
+        _ => "?k",
+    }
+}
+
+/// A rule from this term to its right side, where `?k` or `?n` is the number given, and back.
 fn step(name: &str, with: &str, left: &str, k: Option<&str>) -> Result<Vec<Replayed>, Refusal> {
     let (mut terms, from, mut bindings) = matched(name, left);
     if let Some(k) = k {
         let k = instance(&mut terms, &parse(k), &bindings);
-        bindings.insert("?k".to_string(), k);
+        bindings.insert(computed(rule(name)).to_string(), k);
     }
     let to = instance(&mut terms, &parse(right(rule(name))), &bindings);
     let rule = name.to_string();
@@ -111,7 +120,8 @@ fn numbers(rule: &Rule, text: &str) -> Vec<Option<String>> {
     }
     let term = term(text).to_string();
     let words = term.split(['(', ')', ' ']);
-    let number = |w: &&str| w.parse::<f32>().is_ok() && w.contains(['.', 'e']);
+    let counts = computed(rule) == "?n";
+    let number = |w: &&str| w.parse::<f32>().is_ok() && w.contains(['.', 'e']) != counts;
     words.filter(number).map(|w| Some(w.to_string())).collect()
 }
 

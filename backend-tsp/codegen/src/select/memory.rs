@@ -77,8 +77,6 @@ pub struct Memory<'a> {
     module: &'a ir::Module,
     buffers: Vec<Buffer>,
     groups: BTreeMap<Key, Vec<BufferId>>,
-    /// Zero words, by the first buffer of an install's stripes and by stream.
-    zeros: BTreeMap<(BufferId, usize), BufferId>,
     /// Readers of a key so far.
     turns: BTreeMap<Key, u32>,
     writes: BTreeMap<ir::Value, Vec<Write>>,
@@ -86,6 +84,8 @@ pub struct Memory<'a> {
     inputs: BTreeMap<ir::Value, Vec<(Columns, Vec<BufferId>)>>,
     /// What the chain under construction reads already.
     taken: BTreeSet<BufferId>,
+    /// What the install under construction loads already.
+    loading: BTreeSet<BufferId>,
 }
 
 impl Columns {
@@ -109,17 +109,22 @@ impl<'a> Memory<'a> {
             module,
             buffers: Vec::new(),
             groups: BTreeMap::new(),
-            zeros: BTreeMap::new(),
             turns: BTreeMap::new(),
             writes: BTreeMap::new(),
             inputs: BTreeMap::new(),
             taken: BTreeSet::new(),
+            loading: BTreeSet::new(),
         }
     }
 
     /// The chain under construction is complete.
     pub fn next_chain(&mut self) {
         self.taken.clear();
+    }
+
+    /// The install under construction is complete.
+    pub fn next_install(&mut self) {
+        self.loading.clear();
     }
 
     fn is_input(&self, root: ir::Value) -> bool {
@@ -301,8 +306,16 @@ impl<'a> Memory<'a> {
             layout: Layout::Striped(per),
             copy: 0,
         };
-        let copy = self.turn(key);
-        let stripes = self.group(Key { copy, ..key });
+        // One load takes no buffer twice.
+        let mut copy = self.turn(key);
+        let stripes = loop {
+            let stripes = self.group(Key { copy, ..key });
+            if !stripes.iter().any(|b| self.loading.contains(b)) {
+                break stripes;
+            }
+            copy += 1;
+        };
+        self.loading.extend(&stripes);
         let (full, rest) = (view.count / per, view.count % per);
         let bytes = STREAMS / per;
         let mut segments = Vec::new();
@@ -326,7 +339,7 @@ impl<'a> Memory<'a> {
                     start: full as u32,
                     step: 1,
                 },
-                false => self.zero(stripes[0], s),
+                false => self.zero(),
             });
             segments.push(Segment {
                 group: group + full as u8,
@@ -340,28 +353,19 @@ impl<'a> Memory<'a> {
 
     /// Columns of zeros after the last column of an install.
     pub fn zero_columns(&mut self, after: &Segment, count: u8) -> Segment {
-        let owner = after.streams[0].buffer;
         Segment {
             group: after.group + after.count,
             count,
-            streams: (0..STREAMS).map(|s| self.zero(owner, s)).collect(),
+            streams: (0..STREAMS).map(|_| self.zero()).collect(),
             window: None,
         }
     }
 
-    /// A word of zeros for stream `s` of an install. Each install has its own: a word that all of them read in the same
-    /// cycles as all their weights would find no slice.
-    fn zero(&mut self, owner: BufferId, s: usize) -> Read {
-        let buffer = match self.zeros.get(&(owner, s)) {
-            Some(&there) => there,
-            None => {
-                let zeros = self.buffer(1, Origin::Constant(vec![0; LANES]));
-                self.zeros.insert((owner, s), zeros);
-                zeros
-            }
-        };
+    /// A word of zeros for a stream of an install, which has its own: a word that all installs read in the same cycles as
+    /// all their weights would find no slice.
+    fn zero(&mut self) -> Read {
         Read {
-            buffer,
+            buffer: self.buffer(1, Origin::Constant(vec![0; LANES])),
             start: 0,
             step: 0,
         }

@@ -250,6 +250,7 @@ impl Selector<'_> {
             zeros.window = windowed.then(|| self.memory.install_window((0, 0)));
             segments.push(zeros);
         }
+        self.memory.next_install();
         Ok(Install {
             weights: ir::Entity::index(weights) as u32,
             segments,

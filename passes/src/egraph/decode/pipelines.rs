@@ -4,7 +4,8 @@
 //! it, and everything else that it takes is there before that pipeline starts. An operation that begins with lanes of a
 //! value joins the pipeline that takes them already: both moments of a row come from one reading of it. One that would
 //! begin a pipeline, and whose only user waits for something else, is put where that is, or begins one with that user:
-//! nothing is stored in between. Pipelines so formed can run in order of their numbers.
+//! nothing is stored in between. A whole pipeline whose results go to one other and nowhere else becomes part of that,
+//! if there is room. Pipelines so formed can run in order of their numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,7 @@ impl Room {
         let meets = machine.vxm_column_hop == machine.vxm_latency;
         Room {
             operations: if meets { 13 } else { 10 },
-            inputs: 6,
+            inputs: 7,
         }
     }
 }
@@ -75,7 +76,11 @@ pub fn form_telling(
         from: Vec::new(),
         tiles: BTreeMap::new(),
     };
-    let only = only_users(plan);
+    let users = users(plan);
+    let only = |id: NodeId| match users[id.0][..] {
+        [user] if matches!(plan[user].what, What::Alu(..)) => Some(user),
+        _ => None,
+    };
     let mut waiting: BTreeSet<NodeId> = BTreeSet::new();
     for (id, node) in plan.nodes() {
         let operands = node.what.operands();
@@ -98,29 +103,26 @@ pub fn form_telling(
             let shape = &plan[*user].ty.shape;
             shape == &node.ty.shape && taken.iter().any(|n| plan.computed_after(*n, id))
         };
-        match only[id.0].filter(later) {
+        match only(id).filter(later) {
             Some(_) => {
                 waiting.insert(id);
             }
             None => former.begin(id),
         }
     }
+    former.join(&users);
     (former.pipelines, former.of)
 }
 
-/// Of each node that one operation takes and nothing else, this operation.
-fn only_users(plan: &Plan) -> Vec<Option<NodeId>> {
+/// By node, the nodes that take it.
+fn users(plan: &Plan) -> Vec<Vec<NodeId>> {
     let mut users: Vec<Vec<NodeId>> = vec![Vec::new(); plan.nodes().len()];
     for (id, node) in plan.nodes() {
         for n in BTreeSet::from_iter(node.what.operands()) {
             users[n.0].push(id);
         }
     }
-    let only = |users: Vec<NodeId>| match users[..] {
-        [user] if matches!(plan[user].what, What::Alu(..)) => Some(user),
-        _ => None,
-    };
-    users.into_iter().map(only).collect()
+    users
 }
 
 /// Pipelines in the making.
@@ -194,6 +196,35 @@ impl Former<'_> {
             true => Ok(()),
             false => Err(Refusal::Inputs(entering.len())),
         }
+    }
+
+    /// Each pipeline that only one other takes something of becomes its beginning, if there is room.
+    fn join(&mut self, users: &[Vec<NodeId>]) {
+        for p in 0..self.pipelines.len() {
+            let taken = self.pipelines[p].members.iter().flat_map(|n| &users[n.0]);
+            let by: BTreeSet<Option<usize>> = taken.map(|n| self.of[n.0]).collect();
+            let others: Vec<_> = by.iter().filter(|q| **q != Some(p)).collect();
+            let [Some(q)] = others[..] else { continue };
+            let (before, after) = (&self.pipelines[p], &self.pipelines[*q]);
+            let shape = |p: &Pipeline| &self.plan[p.members[0]].ty.shape;
+            let members = [&before.members[..], &after.members].concat();
+            let mut inputs = &before.inputs | &after.inputs;
+            inputs.retain(|n| !before.members.contains(n));
+            let room = members.len() <= self.room.operations && inputs.len() <= self.room.inputs;
+            if room && shape(before) == shape(after) {
+                before.members.iter().for_each(|n| self.of[n.0] = Some(*q));
+                self.pipelines[*q] = Pipeline { members, inputs };
+                self.pipelines[p] = Pipeline::default();
+            }
+        }
+        let (mut numbers, mut left) = (Vec::new(), 0);
+        for pipeline in &self.pipelines {
+            numbers.push(left);
+            left += usize::from(!pipeline.members.is_empty());
+        }
+        self.pipelines.retain(|p| !p.members.is_empty());
+        let of = self.of.iter_mut().flatten();
+        of.for_each(|p| *p = numbers[*p]);
     }
 
     fn put(&mut self, p: usize, id: NodeId, operands: &[NodeId]) {
@@ -354,6 +385,29 @@ mod tests {
             ..WIDE
         };
         assert_eq!(p.formed(cut), [vec![square.0], vec![centred.0, product.0]]);
+    }
+
+    #[test]
+    fn what_one_pipeline_takes_becomes_its_beginning() {
+        let mut p = Planner::new();
+        let [x, y] = ["x", "y"].map(|name| p.input(name, 4));
+        let (left, right) = (p.pass(x), p.pass(y));
+        let a = p.alu(&[left]);
+        let b = p.alu(&[a, a]);
+        let c = p.alu(&[right]);
+        let d = p.alu(&[c, c]);
+        let e = p.alu(&[b, d]);
+        let all = vec![a.0, b.0, c.0, d.0, e.0];
+        assert_eq!(p.formed(WIDE), [all]);
+        let operations = |operations| Room { operations, ..WIDE };
+        assert_eq!(
+            p.formed(operations(4)),
+            [vec![a.0, b.0], vec![c.0, d.0, e.0]]
+        );
+        // Something else takes it too.
+        let seen = p.pass(b);
+        p.alu(&[seen, seen]);
+        assert_eq!(p.formed(WIDE).len(), 3);
     }
 
     #[test]

@@ -173,6 +173,10 @@ impl Term<'_, '_> {
         Diagnostic::new(format!("{node}: {why}"), Place::named("e-graph decoder"))
     }
 
+    fn facts(&self, id: egg::Id) -> &Facts {
+        &self.instance.facts[usize::from(id)]
+    }
+
     fn node(&mut self, i: usize) -> Decoded<Val> {
         let (node, loc) = (&self.instance.nodes[i], self.instance.locs[i]);
         if let Some(val) = self.constant(i)? {
@@ -205,19 +209,26 @@ impl Term<'_, '_> {
             Node::Dequantize([q, s]) => {
                 let wide = self.operand(i, *q)?;
                 let wide = self.plan().alu("cvt", vec![wide], Elem::F32, loc);
-                let scale = self.operand(i, *s)?;
-                let args = vec![Arg::Node(wide), scale];
-                self.plan().alu("mul", args, Elem::F32, loc)
+                match self.facts(*s).is_one() {
+                    true => wide,
+                    false => {
+                        let args = vec![Arg::Node(wide), self.operand(i, *s)?];
+                        self.plan().alu("mul", args, Elem::F32, loc)
+                    }
+                }
             }
             Node::Quantize([x, r, o]) => {
-                let (x, r) = (self.operand(i, *x)?, self.operand(i, *r)?);
-                let mut value = self.plan().alu("mul", vec![x, r], Elem::F32, loc);
-                // Adding +0 changes no quantised value.
-                if self.instance.facts[usize::from(*o)].scalar != Some(Scalar(0)) {
-                    let args = vec![Arg::Node(value), self.operand(i, *o)?];
-                    value = self.plan().alu("add", args, Elem::F32, loc);
+                let mut value = self.operand(i, *x)?;
+                if !self.facts(*r).is_one() {
+                    let args = vec![value, self.operand(i, *r)?];
+                    value = Arg::Node(self.plan().alu("mul", args, Elem::F32, loc));
                 }
-                self.plan().alu("cvt", vec![Arg::Node(value)], elem, loc)
+                // Adding +0 changes no quantised value.
+                if self.facts(*o).scalar != Some(Scalar(0)) {
+                    let args = vec![value, self.operand(i, *o)?];
+                    value = Arg::Node(self.plan().alu("add", args, Elem::F32, loc));
+                }
+                self.plan().alu("cvt", vec![value], elem, loc)
             }
             Node::Transpose([x]) => match self.vals[usize::from(*x)].clone() {
                 Val::Input(name, transposed) => return Ok(Val::Input(name, !transposed)),

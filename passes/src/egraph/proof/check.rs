@@ -10,7 +10,7 @@ use tspc_ir::Module;
 
 use super::facts::Knowledge;
 use super::given;
-use super::term::{Bindings, Pattern, TermId, Terms};
+use super::term::{Bindings, Head, Pattern, TermId, Terms};
 use super::{Link, Proof, Region, module_hash, rules_hash};
 use crate::egraph::parts;
 use crate::egraph::rules::{Class, Right, Rule, all};
@@ -129,7 +129,8 @@ fn parsed() -> Result<BTreeMap<&'static str, Parsed>, Refusal> {
         let right = match rule.right {
             Right::Pattern(pattern)
             | Right::Computed { pattern, .. }
-            | Right::Width { pattern, .. } => pattern,
+            | Right::Width { pattern, .. }
+            | Right::Heads { pattern, .. } => pattern,
         };
         let parsed = Parsed {
             rule,
@@ -253,10 +254,10 @@ impl Replay<'_> {
                 return Err(format!("`{name}` does not hold of {on}: {}", shown.join(", ")).into());
             }
         }
-        if let Some(number) = self.number(rule, &bindings)? {
-            let missing = || format!("it computes {number:?}, which is no term here");
-            let id = self.terms.scalar(number.to_bits()).ok_or_else(missing)?;
-            bindings.insert("?k".to_string(), id);
+        if let Some((name, number)) = self.number(rule, &bindings)? {
+            let missing = || format!("it computes {number}, which is no term here");
+            let id = self.terms.number(&number).ok_or_else(missing)?;
+            bindings.insert(name.to_string(), id);
         }
         let variables = bindings.len();
         let equal = parsed.right.matches(self.terms, right, &mut bindings);
@@ -268,8 +269,13 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The number that stands for `?k`.
-    fn number(&mut self, rule: &Rule, bindings: &Bindings) -> Result<Option<f32>, Refusal> {
+    /// The number that stands for `?k` or `?n`.
+    fn number(
+        &mut self,
+        rule: &Rule,
+        bindings: &Bindings,
+    ) -> Result<Option<(&'static str, Head)>, Refusal> {
+        let scalar = |x: f32| ("?k", Head::Scalar(x.to_bits()));
         match rule.right {
             Right::Pattern(_) => Ok(None),
             Right::Computed { of, number, .. } => {
@@ -278,11 +284,18 @@ impl Replay<'_> {
                     on.iter().map(|&id| self.known.number(id)).collect();
                 let numbers = numbers.ok_or_else(|| format!("{} are no numbers", of.join(", ")))?;
                 let computed = number(&numbers).ok_or("it does not apply to these numbers");
-                Ok(Some(computed.map_err(str::to_string)?))
+                Ok(Some(scalar(computed.map_err(str::to_string)?)))
             }
             Right::Width { of, number, .. } => {
                 let on = bound(bindings, &[of])?;
-                Ok(on.first().map(|&x| number(self.known.width(x) as f32)))
+                Ok(on
+                    .first()
+                    .map(|&x| scalar(number(self.known.width(x) as f32))))
+            }
+            Right::Heads { of, .. } => {
+                let on = bound(bindings, &[of])?;
+                let heads = on.first().and_then(|&x| self.known.heads(x));
+                Ok(heads.map(|n| ("?n", Head::Count(n))))
             }
         }
     }

@@ -153,6 +153,11 @@ impl<'t> Knowledge<'t> {
         self.types[id].last()
     }
 
+    /// Elements in the first dimension.
+    pub fn heads(&self, id: TermId) -> Option<usize> {
+        self.types[id].shape.first().copied()
+    }
+
     /// Whether a condition of a rule holds; refuses a condition that it does not know.
     pub fn holds(&mut self, condition: &str, on: &[TermId]) -> Result<bool, String> {
         if let Some((_, wanted)) = NEAR.iter().find(|(name, _)| *name == condition) {
@@ -185,6 +190,18 @@ impl<'t> Knowledge<'t> {
                 (&[heads, 1, _], n) => Some(heads) == n,
                 _ => false,
             },
+            ("whole-row", _) => match (&types[0].shape[..], &types[1].shape[..]) {
+                (&[heads, _, lanes], [.., width]) => {
+                    let one = types[1].elements() == *width && types[1].rank() < 3;
+                    one && heads * lanes == *width
+                }
+                _ => false,
+            },
+            ("within", _) => types.iter().all(|t| {
+                let joined = broadcast(&types[0].shape, &t.shape);
+                joined.is_ok_and(|shape| shape == types[0].shape)
+            }),
+            ("not-one", _) => on.iter().all(|&id| self.number(id) != Some(1.0)),
             ("scalar", _) => on.iter().all(|&id| self.flags(id).scalar.is_some()),
             ("constant", _) => on.iter().all(|&id| self.flags(id).constant),
             ("input", _) => on.iter().all(|&id| self.is_input(id)),
@@ -312,6 +329,9 @@ fn type_of(terms: &Terms, leaves: &[Leaf], types: &[Type], id: TermId) -> Result
         ("cast-f32", [x]) => made(x.shape.clone(), Elem::F32),
         ("t", [x]) => made(swapped(x)?, x.elem),
         ("heads", [x, _]) => match (count(1), &x.shape[..]) {
+            (Some(heads), &[lanes]) if heads > 0 && lanes % heads == 0 => {
+                made(vec![heads, 1, lanes / heads], x.elem)
+            }
             (Some(heads), &[rows, lanes]) if heads > 0 && lanes % heads == 0 => {
                 made(vec![heads, rows, lanes / heads], x.elem)
             }

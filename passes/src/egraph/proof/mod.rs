@@ -179,6 +179,7 @@ pub fn rules_hash() -> String {
                 let at = |x: &f32| Some(number(*x).to_bits());
                 ("width", pattern, vec![*of], POINTS.iter().map(at).collect())
             }
+            Right::Heads { pattern, of } => ("heads", pattern, vec![*of], Vec::new()),
         };
         let when: Vec<_> = rule.when.iter().map(|c| (c.name, c.on)).collect();
         let (name, class, left) = (rule.name, rule.class, rule.left);

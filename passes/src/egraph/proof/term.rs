@@ -77,9 +77,9 @@ impl Terms {
         self.all.len() - 1
     }
 
-    /// The number of a number, if it occurs.
-    pub fn scalar(&self, bits: u32) -> Option<TermId> {
-        self.known.get(&(Head::Scalar(bits), Vec::new())).copied()
+    /// The term of a number or count, if it occurs.
+    pub fn number(&self, head: &Head) -> Option<TermId> {
+        self.known.get(&(head.clone(), Vec::new())).copied()
     }
 
     /// Head and operands.
@@ -241,8 +241,8 @@ mod tests {
         let read = terms(&lines).unwrap();
         assert_eq!(read.lines(), lines);
         assert_eq!(read.show(6), "(add (mul v0 -0.5) 1e-12)");
-        assert_eq!(read.scalar((-0.5f32).to_bits()), Some(1));
-        assert_eq!(read.scalar(0.5f32.to_bits()), None);
+        assert_eq!(read.number(&Head::Scalar((-0.5f32).to_bits())), Some(1));
+        assert_eq!(read.number(&Head::Scalar(0.5f32.to_bits())), None);
     }
 
     #[test]

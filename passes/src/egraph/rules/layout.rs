@@ -4,10 +4,10 @@
 
 use super::Class::Exact;
 use super::Effect::{Offers, Replaces};
-use super::Right::Pattern;
+use super::Right::{Heads, Pattern};
 use super::{
     Condition, Rule, as_wide, computed, constant, head_row, input, matrix, narrow, one_lane, parts,
-    scalar, single, unscaled, wide,
+    scalar, single, unscaled, whole_row, wide,
 };
 
 const fn rule(
@@ -43,10 +43,24 @@ const fn normal(
     }
 }
 
+/// Heads are put together after a quantiser: what computed the heads goes on with it.
+const fn quantized_heads(
+    name: &'static str,
+    pattern: &'static str,
+    when: &'static [Condition],
+) -> Rule {
+    Rule {
+        right: Heads { pattern, of: "?x" },
+        ..normal(name, TOGETHER, "(quantize (merge ?x) ?r ?o)", pattern, when)
+    }
+}
+
 const OUT: &str = "elements do not care where they stand";
 
 const BEFORE: &str =
     "elements do not care whether heads are apart; before they are, rows are whole";
+const TOGETHER: &str =
+    "elements do not care whether heads are together; what computes heads goes on with them";
 const TURNED: &str = "a mask is turned where it enters, which moves no byte of a vector";
 const PARTS: &str = "columns are of their weights";
 
@@ -211,6 +225,34 @@ pub const RULES: &[Rule] = &[
         BEFORE,
         "(cast-f16 (split ?x ?n))",
         "(split (cast-f16 ?x) ?n)",
+        &[],
+    ),
+    quantized_heads(
+        "merge-after-quantize",
+        "(merge (quantize ?x (heads ?r ?n) ?o))",
+        &[constant(&["?r"]), whole_row(&["?x", "?r"]), single(&["?o"])],
+    ),
+    quantized_heads(
+        "merge-after-quantize-rows",
+        "(merge (quantize ?x (heads ?r ?n) (heads ?o ?n)))",
+        &[
+            constant(&["?r", "?o"]),
+            whole_row(&["?x", "?r"]),
+            whole_row(&["?x", "?o"]),
+        ],
+    ),
+    normal(
+        "merge-after-quantize-one",
+        TOGETHER,
+        "(quantize (merge ?x) ?r ?o)",
+        "(merge (quantize ?x ?r ?o))",
+        &[single(&["?r", "?o"])],
+    ),
+    normal(
+        "merge-after-cast",
+        TOGETHER,
+        "(cast-f16 (merge ?x))",
+        "(merge (cast-f16 ?x))",
         &[],
     ),
     normal(

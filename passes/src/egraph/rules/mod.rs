@@ -12,6 +12,7 @@ mod quantisation;
 
 use egg::{Applier, ENodeOrVar, Id, Language, Pattern, PatternAst, Rewrite, Subst, Symbol, Var};
 use tspc_ir::Elem;
+use tspc_ir::infer::broadcast;
 
 use super::facts::{Graph, Region};
 use super::language::{Count, Node, Scalar};
@@ -124,6 +125,13 @@ pub enum Right {
         of: &'static str,
         /// From the width.
         number: fn(f32) -> f32,
+    },
+    /// A pattern whose `?n` is the number of heads of a class.
+    Heads {
+        /// The pattern.
+        pattern: &'static str,
+        /// Whose first dimension.
+        of: &'static str,
     },
 }
 
@@ -301,6 +309,40 @@ pub const fn head_row(on: &'static [&'static str]) -> Condition {
     }
 }
 
+/// `b` is one row, as wide as the heads of `x` side by side: on `[x, b]`.
+pub const fn whole_row(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "whole-row",
+        on,
+        holds: |g, ids| {
+            let (x, b) = (&g[ids[0]].data.ty, &g[ids[1]].data.ty);
+            matches!(x.shape[..], [n, _, w] if b.rank() <= 2 && b.last() == n * w && b.elements() == n * w)
+        },
+    }
+}
+
+/// The others broadcast to the first, which keeps its shape: on `[x, …]`.
+pub const fn within(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "within",
+        on,
+        holds: |g, ids| {
+            let x = &g[ids[0]].data.ty.shape;
+            let within = |id: &Id| broadcast(x, &g[*id].data.ty.shape).is_ok_and(|s| s == *x);
+            ids.iter().all(within)
+        },
+    }
+}
+
+/// Not the number 1.
+pub const fn not_one(on: &'static [&'static str]) -> Condition {
+    Condition {
+        name: "not-one",
+        on,
+        holds: |g, ids| ids.iter().all(|&id| !g[id].data.is_one()),
+    }
+}
+
 fn counts(g: &Graph, id: Id, n: usize) -> bool {
     g[id].iter().any(|node| *node == Node::Count(Count(n)))
 }
@@ -389,13 +431,13 @@ fn variable(name: &str) -> Var {
     name.parse().expect("rules name variables with `?`")
 }
 
-/// The number that stands for `?k`, or that the rule does not apply.
-type Number = dyn Fn(&Graph, &Subst) -> Option<Scalar> + Send + Sync;
+/// What stands for `?k` or `?n`, or that the rule does not apply.
+type Number = dyn Fn(&Graph, &Subst) -> Option<Node> + Send + Sync;
 
 /// Tests the conditions, adds the number, does as the pattern says, then marks what the effect tells.
 struct Guarded {
     when: Vec<(Vec<Var>, Holds)>,
-    number: Option<Box<Number>>,
+    number: Option<(Var, Box<Number>)>,
     left: Pattern<Node>,
     right: Pattern<Node>,
     effect: Effect,
@@ -418,11 +460,11 @@ impl Applier<Node, Region> for Guarded {
             return Vec::new();
         }
         let mut subst = subst.clone();
-        if let Some(number) = &self.number {
+        if let Some((var, number)) = &self.number {
             let Some(number) = number(graph, &subst) else {
                 return Vec::new();
             };
-            subst.insert(variable("?k"), graph.add(Node::Scalar(number)));
+            subst.insert(*var, graph.add(number));
         }
         let changed = self.right.apply_one(graph, class, &subst, ast, rule);
         match self.effect {
@@ -479,7 +521,7 @@ impl Rule {
             .when
             .iter()
             .map(|c| (c.on.iter().map(|v| variable(v)).collect(), c.holds));
-        let (pattern, number): (&str, Option<Box<Number>>) = match self.right {
+        let (pattern, number): (&str, Option<(Var, Box<Number>)>) = match self.right {
             Right::Pattern(text) => (text, None),
             Right::Computed {
                 pattern,
@@ -490,9 +532,9 @@ impl Rule {
                 let compute = move |g: &Graph, s: &Subst| {
                     let numbers = of.iter().map(|&v| g[s[v]].data.scalar.map(Scalar::value));
                     let numbers = numbers.collect::<Option<Vec<f32>>>()?;
-                    number(&numbers).map(Scalar::from)
+                    number(&numbers).map(|k| Node::Scalar(k.into()))
                 };
-                (pattern, Some(Box::new(compute)))
+                (pattern, Some((variable("?k"), Box::new(compute))))
             }
             Right::Width {
                 pattern,
@@ -501,9 +543,18 @@ impl Rule {
             } => {
                 let of = variable(of);
                 let compute = move |g: &Graph, s: &Subst| {
-                    Some(Scalar::from(number(g[s[of]].data.ty.last() as f32)))
+                    let number = number(g[s[of]].data.ty.last() as f32);
+                    Some(Node::Scalar(number.into()))
                 };
-                (pattern, Some(Box::new(compute)))
+                (pattern, Some((variable("?k"), Box::new(compute))))
+            }
+            Right::Heads { pattern, of } => {
+                let of = variable(of);
+                let compute = move |g: &Graph, s: &Subst| {
+                    let heads = g[s[of]].data.ty.shape.first();
+                    heads.map(|&n| Node::Count(Count(n)))
+                };
+                (pattern, Some((variable("?n"), Box::new(compute))))
             }
         };
         let applier = Guarded {
