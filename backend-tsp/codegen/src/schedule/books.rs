@@ -172,9 +172,12 @@ impl<'a> Books<'a> {
             let buffer = l.read.buffer;
             let write = self.loose.get(&buffer);
             let here = self.placed.of(buffer);
-            let wait = |place: Place| match write.is_none() || moves || place == here {
-                true => self.wait(l, write, anchor, &claims, place),
-                false => None,
+            // Its last words may be read apart from the others.
+            let again = picked.iter().find(|(b, _)| *b == buffer).map(|p| p.1);
+            let wait = |place: Place| match again {
+                Some(there) if there != place => None,
+                None if write.is_some() && !moves && place != here => None,
+                _ => self.wait(l, write, again.is_some(), anchor, &claims, place),
             };
             let start = match write {
                 Some(write) => write.span(&self.geometry, here).start,
@@ -185,18 +188,22 @@ impl<'a> Books<'a> {
             let (wait, place) = pick.map_err(|refusal| (i, refusal))?;
             worst = worst.max(wait);
             claims.moves(l.claims(&self.geometry, place).map(|c| c.shift(anchor)));
-            let fixed = write.iter().flat_map(|w| w.claims(&self.geometry, place));
-            fixed.for_each(|c| claims.fixed[c.queue.index()].push(c));
-            picked.push((buffer, place));
+            if again.is_none() {
+                let fixed = write.iter().flat_map(|w| w.claims(&self.geometry, place));
+                fixed.for_each(|c| claims.fixed[c.queue.index()].push(c));
+                picked.push((buffer, place));
+            }
         }
         Ok((worst, picked))
     }
 
-    /// How long an access would wait for a slice, beside what its chain claims already; nothing if waiting is no help.
+    /// How long an access would wait for a slice, beside what its chain claims already, `again` if that has the slice
+    /// by now; nothing if waiting is no help.
     fn wait(
         &self,
         late: &Late,
         write: Option<&Late>,
+        again: bool,
         anchor: i64,
         claims: &Claims,
         place: Place,
@@ -215,7 +222,7 @@ impl<'a> Books<'a> {
             let here = self.placed.of(late.read.buffer);
             let busy = |c: Claim| self.calendars.queue_wait(&c) > 0;
             let taken = meet(written.clone(), fixed).is_some();
-            if taken || here != place && written.clone().any(busy) {
+            if !again && (taken || here != place && written.clone().any(busy)) {
                 return None;
             }
             // What the chain does in that slice must be after the write.
