@@ -230,15 +230,15 @@ impl Rooms {
         let mib = |words: u64| (words * 320) >> 20;
         let (words, capacity) = (there(west) + there(east), room(west) + room(east));
         Err(Refusal {
-            location: "constants and inputs".to_string(),
+            location: "memory".to_string(),
             message: format!(
-                "need {words} words of 320 bytes ({} MiB), {} in the West and {} in the East; the slices that hold no \
-                 text have {capacity} ({} MiB), {} in the West and {} in the East: a smaller model or fewer layers would fit",
+                "constants and inputs need {words} of {capacity} words of 320 bytes in the slices that hold no text \
+                 ({} MiB of {} MiB); {} of {} in the West, {} of {} in the East: a smaller model or fewer layers would fit",
                 mib(words),
-                there(west),
-                there(east),
                 mib(capacity),
+                there(west),
                 room(west),
+                there(east),
                 room(east),
             ),
         })
